@@ -1,0 +1,407 @@
+package ftpmux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// dataConn is one data connection: two ends, each accepted or dialled, which
+// are joined when both are there. The session's loop owns it; what its
+// goroutines find comes to the loop as events.
+//
+// In stream mode its end is the end of the file (RFC 959, section 3.4.1), so
+// it is whole, or broken, or undecided, and never just closed.
+type dataConn struct {
+	s   *session
+	cmd command // of the transfer
+	direction
+
+	client      net.Conn
+	server      net.Conn
+	dialClient  netip.AddrPort     // the address in a PORT or EPRT
+	farListener context.CancelFunc // ends it, in active mode towards the server
+	cancel      context.CancelFunc
+	ctx         context.Context // ends what is being accepted and dialled
+
+	askedServer string // how the server half was negotiated, for the log
+	serverSays  string
+
+	running  bool // a transfer has begun
+	joined   bool // bytes are being copied
+	finished bool // both ends are closed
+	over     bool // its final reply is no longer waited for
+	err      error
+	down, up flow // server to client, client to server
+	timer    *time.Timer
+}
+
+// flow is one way of a data connection.
+type flow struct {
+	moved   atomic.Int64 // bytes
+	writing atomic.Bool  // the receiver makes us wait
+	eof     bool         // the sender has ended it
+	whole   bool         // ... and the receiver has been given all of it
+}
+
+// verdict is what is known of a transfer's data.
+type verdict int
+
+const (
+	undecided verdict = iota
+	whole
+	broken
+)
+
+// newData takes the place of the data connection that was prepared before.
+func (s *session) newData() *dataConn {
+	s.dropData("another one is asked for")
+	d := &dataConn{s: s}
+	d.ctx, d.cancel = context.WithCancel(s.ctx)
+	s.data = d
+	s.datas[d] = struct{}{}
+	return d
+}
+
+// dropData closes the prepared data connection.
+func (s *session) dropData(why string) {
+	if d := s.data; d != nil {
+		d.fail(errors.New(why))
+		s.data = nil
+	}
+}
+
+// listen waits for the client at ln; it must come from its own address.
+func (d *dataConn) listen(ln net.Listener) {
+	stop := d.accept(ln, func(c net.Conn) bool { return addrOf(c.RemoteAddr()) == d.s.clientAddr }, d.clientReady)
+	d.within(acceptTimeout, func() {
+		if d.client == nil {
+			stop()
+			d.fail(fmt.Errorf("the client did not connect to its data port within %v", acceptTimeout))
+		}
+	})
+}
+
+// listenFar waits for the server at ln.
+func (d *dataConn) listenFar(ln net.Listener) {
+	d.farListener = d.accept(ln, func(net.Conn) bool { return true }, d.serverReady)
+}
+
+// stopFar gives up what listenFar waits for.
+func (d *dataConn) stopFar() {
+	if d.farListener != nil {
+		d.farListener()
+		d.farListener = nil
+	}
+}
+
+// accept hands the first connection at ln that is welcome to ready and closes
+// ln; so does stop.
+func (d *dataConn) accept(ln net.Listener, welcome func(net.Conn) bool, ready func(net.Conn)) (stop context.CancelFunc) {
+	ctx, stop := context.WithCancel(d.ctx)
+	d.s.work.Go(func() {
+		<-ctx.Done()
+		ln.Close()
+	})
+	d.s.work.Go(func() {
+		defer stop()
+		for {
+			c, err := ln.Accept()
+			switch {
+			case ctx.Err() != nil:
+				if err == nil {
+					reset(c)
+				}
+				return
+			case err != nil:
+				deliver(d.s, d.s.events, func() { d.fail(fmt.Errorf("waiting for a data connection: %w", err)) })
+				return
+			case !welcome(c):
+				d.s.log.Warn("data connection refused", "from", c.RemoteAddr())
+				reset(c)
+				continue
+			case !deliver(d.s, d.s.events, func() { ready(c) }):
+				reset(c)
+			}
+			return
+		}
+	})
+	return stop
+}
+
+// dialServer connects to the server's passive port, at the host of the control
+// connection whatever address its reply names.
+func (d *dataConn) dialServer(port uint16, reply string) {
+	d.serverSays = reply
+	host, _, _ := net.SplitHostPort(d.s.mux.Server)
+	addr := net.JoinHostPort(host, fmt.Sprint(port))
+	d.dial(d.s.mux.Remote, addr, d.serverReady)
+}
+
+// dial connects to addr and hands the connection to ready.
+func (d *dataConn) dial(network Remote, addr string, ready func(net.Conn)) {
+	d.s.work.Go(func() {
+		ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
+		defer cancel()
+		c, err := network.DialContext(ctx, "tcp", addr)
+		event := func() { ready(c) }
+		if err != nil {
+			event = func() { d.fail(err) }
+		}
+		if !deliver(d.s, d.s.events, event) && err == nil {
+			reset(c)
+		}
+	})
+}
+
+func (d *dataConn) clientReady(c net.Conn) { d.gotEnd(&d.client, c) }
+
+func (d *dataConn) serverReady(c net.Conn) { d.gotEnd(&d.server, c) }
+
+// gotEnd takes one end and joins the two when both are there.
+func (d *dataConn) gotEnd(end *net.Conn, c net.Conn) {
+	if d.finished || d.err != nil || *end != nil {
+		d.s.work.Go(func() { reset(c) })
+		return
+	}
+	*end = c
+	d.s.tryPending()
+	d.join()
+}
+
+// ready tells whether a transfer command may go out: the client's end must be
+// there, and the server's where it does not connect by itself.
+func (d *dataConn) ready() bool {
+	return d.client != nil && (d.server != nil || d.farListener != nil)
+}
+
+// reusable tells whether another transfer command may use the connection.
+func (d *dataConn) reusable() bool {
+	return d.err == nil && !d.finished && !d.down.eof && d.farListener == nil && !d.dialClient.IsValid()
+}
+
+// begin starts the transfer that cmd asks for.
+func (d *dataConn) begin(way direction, cmd command) {
+	d.direction, d.cmd, d.running = way, cmd, true
+	d.join()
+	if d.up.eof {
+		d.clientEnded()
+	}
+}
+
+// join copies both ways once a transfer has begun and both ends are there.
+func (d *dataConn) join() {
+	if d.joined || !d.running || d.client == nil || d.server == nil {
+		return
+	}
+	d.joined = true
+	d.copy(&d.down, d.client, d.server, d.serverEnded)
+	d.copy(&d.up, d.server, d.client, d.clientEnded)
+}
+
+// copy moves f's bytes; ended runs in the loop after the sender's clean end.
+func (d *dataConn) copy(f *flow, dst, src net.Conn, ended func()) {
+	d.s.work.Go(func() {
+		readErr, writeErr := f.pump(dst, src)
+		deliver(d.s, d.s.events, func() {
+			switch {
+			case d.finished || d.err != nil:
+			case readErr == nil && writeErr == nil:
+				f.eof = true
+				ended()
+			case f == &d.up && readErr != nil && d.running && d.direction != download:
+				d.s.abortUpload(d, fmt.Errorf("the client's data connection broke: %w", readErr))
+			default:
+				d.breakWith(errors.Join(readErr, writeErr))
+			}
+		})
+	})
+}
+
+// pump copies until src ends. It tells a failure to read from one to write.
+func (f *flow) pump(dst io.Writer, src io.Reader) (readErr, writeErr error) {
+	buf := make([]byte, 32<<10) // one SSH packet
+	for {
+		n, err := src.Read(buf)
+		if n > 0 {
+			f.writing.Store(true)
+			_, writeErr = dst.Write(buf[:n])
+			f.writing.Store(false)
+			if writeErr != nil {
+				return nil, writeErr
+			}
+			f.moved.Add(int64(n))
+		}
+		switch {
+		case err == io.EOF:
+			return nil, nil
+		case err != nil:
+			return err, nil
+		}
+	}
+}
+
+// serverEnded acts on the end of what the server sends.
+func (d *dataConn) serverEnded() {
+	switch {
+	case !d.running:
+		d.fail(errors.New("the server has closed the data connection"))
+		return
+	case d.direction == upload: // its reply tells the rest
+		return
+	}
+	server := d.server
+	d.s.aside(func(context.Context) (event, undo func()) {
+		server.Close() // at once: ProFTPD holds its 226 back until then
+		err := d.s.whyEOF(server)
+		return func() {
+			if err != io.EOF {
+				d.breakWith(err)
+				return
+			}
+			d.down.whole = true
+			d.s.sayHeld()
+			d.awaitReply()
+		}, nil
+	})
+}
+
+// clientEnded acts on the end of what the client sends.
+func (d *dataConn) clientEnded() {
+	if !d.running || d.direction == download || d.up.whole {
+		return
+	}
+	if p, ok := d.s.client.(interface{ PeerEnded() bool }); ok && !d.s.quit && p.PeerEnded() || d.s.clientGone && !d.s.quit {
+		d.s.abortUpload(d, errors.New("the client has gone"))
+		return
+	}
+	server := d.server
+	d.s.aside(func(context.Context) (event, undo func()) {
+		err := closeWrite(server)
+		return func() {
+			if err != nil {
+				d.breakWith(err)
+				return
+			}
+			d.up.whole = true
+			d.s.sayHeld()
+		}, nil
+	})
+}
+
+// verdict tells what is known of the transfer's data.
+func (d *dataConn) verdict() verdict {
+	switch {
+	case d.err != nil:
+		return broken
+	case d.direction != upload && d.down.whole, d.direction != download && d.up.whole:
+		return whole
+	}
+	return undecided
+}
+
+// bytes is how many have been moved, both ways together.
+func (d *dataConn) bytes() int64 { return d.down.moved.Load() + d.up.moved.Load() }
+
+// within runs event after t, unless d has come further by then.
+func (d *dataConn) within(t time.Duration, event func()) {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.timer = d.s.after(t, event)
+}
+
+// awaitEnd waits for the end of data that the server calls complete, as long
+// as there is progress or it is the client that makes us wait.
+func (d *dataConn) awaitEnd() {
+	before := d.bytes()
+	d.within(replyTimeout, func() {
+		switch {
+		case d.verdict() != undecided || d.finished:
+		case d.bytes() == before && !d.down.writing.Load():
+			d.breakWith(errors.New("the server calls the transfer complete and sends no end of data"))
+		default:
+			d.awaitEnd()
+		}
+	})
+}
+
+// awaitReply waits for the server's word that a download is complete. Without
+// it the client must not see a clean end.
+func (d *dataConn) awaitReply() {
+	if d.finished {
+		return
+	}
+	d.within(replyTimeout, func() {
+		if !d.finished {
+			d.over = true
+			d.breakWith(fmt.Errorf("no final reply within %v of the end of data", replyTimeout))
+		}
+	})
+}
+
+// breakOff marks d as broken and resets the client's end. It returns the
+// server's end, which is the caller's to close.
+func (d *dataConn) breakOff(why error) (server net.Conn) {
+	if d.finished {
+		return nil
+	}
+	if d.err == nil {
+		d.err = why
+	}
+	d.cancel()
+	if d.client != nil {
+		reset(d.client)
+	}
+	return d.server
+}
+
+// breakWith ends d as broken.
+func (d *dataConn) breakWith(why error) {
+	if server := d.breakOff(why); server != nil {
+		d.s.work.Go(func() { server.Close() })
+	}
+	d.s.sayHeld()
+}
+
+// fail ends d before a transfer began on it. A transfer command that waits for
+// it is refused, and so are later ones.
+func (d *dataConn) fail(why error) {
+	if d.err == nil {
+		d.err = why
+	}
+	d.close(!d.joined)
+	d.s.tryPending()
+}
+
+// finish ends d after the final reply to its transfer; clean shows the client
+// the end of the file.
+func (d *dataConn) finish(clean bool) { d.close(!clean) }
+
+// close closes both ends.
+func (d *dataConn) close(abruptly bool) {
+	if d.finished {
+		return
+	}
+	d.finished = true
+	delete(d.s.datas, d)
+	d.cancel()
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	switch {
+	case d.client == nil:
+	case abruptly:
+		reset(d.client)
+	default:
+		d.client.Close()
+	}
+	if d.server != nil {
+		d.s.work.Go(func() { d.server.Close() })
+	}
+}

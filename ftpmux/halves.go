@@ -1,0 +1,227 @@
+package ftpmux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A data connection has two halves, negotiated apart. The client's: it sent
+// PASV or EPSV and we listen, or PORT or EPRT and we dial. The server's: we
+// asked for a passive port and dial it, or the far side listens for it.
+
+// pasv answers PASV with a port here: RFC 959, section 4.1.2.
+func (s *session) pasv(cmd command) {
+	switch {
+	case s.epsvOnly:
+		s.answer(cmd, "503 PASV is not allowed after EPSV ALL")
+	case !s.localAddr.Is4():
+		s.answer(cmd, "425 PASV needs IPv4; use EPSV")
+	default:
+		s.openPassive(cmd, FormatPASV)
+	}
+}
+
+// epsv answers EPSV with a port here: RFC 2428, section 3.
+func (s *session) epsv(cmd command) {
+	switch arg := strings.ToUpper(strings.TrimSpace(cmd.arg)); arg {
+	case "ALL": // kept here: passed on, it would bind our own half too
+		s.epsvOnly = true
+		s.answer(cmd, "200 EPSV ALL: only EPSV from now on")
+	case "", family(s.localAddr):
+		s.openPassive(cmd, func(ap netip.AddrPort) string { return FormatEPSV(ap.Port()) })
+	default:
+		s.answer(cmd, "522 Network protocol not supported, use ("+family(s.localAddr)+")")
+	}
+}
+
+// port takes the client's address from PORT.
+func (s *session) port(cmd command) {
+	ap, err := ParsePORT(cmd.arg)
+	if err != nil {
+		s.answer(cmd, "501 "+oneLine(err.Error()))
+		return
+	}
+	s.openActive(cmd, ap)
+}
+
+// eprt takes the client's address from EPRT.
+func (s *session) eprt(cmd command) {
+	ap, err := ParseEPRT(cmd.arg)
+	switch {
+	case errors.Is(err, errFamily), err == nil && ap.Addr().Unmap().Is4() != s.clientAddr.Is4():
+		s.answer(cmd, "522 Network protocol not supported, use ("+family(s.clientAddr)+")")
+	case err != nil:
+		s.answer(cmd, "501 "+oneLine(err.Error()))
+	default:
+		s.openActive(cmd, ap)
+	}
+}
+
+// openPassive gets a server half and then listens for the client.
+func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
+	d := s.newData()
+	s.busy = cmd.name
+	refuse := s.refuser(cmd, d)
+	get := s.askPassive
+	if s.mux.Data == Active {
+		get = s.askActive
+	}
+	get(d, refuse, func() {
+		s.aside(func(ctx context.Context) (event, undo func()) {
+			ln, err := s.mux.local().Listen(ctx, "tcp", netip.AddrPortFrom(s.localAddr, 0).String())
+			if err != nil {
+				return func() { refuse("425 Cannot listen for the data connection: " + oneLine(err.Error())) }, nil
+			}
+			return func() {
+				if d.err != nil { // the server half failed meanwhile
+					ln.Close()
+					refuse("425 No data connection: " + oneLine(d.err.Error()))
+					return
+				}
+				s.busy = ""
+				d.listen(ln)
+				reply := format(netip.AddrPortFrom(s.localAddr, portOfListener(ln)))
+				s.log.Info("rewrote", "reply", reply, "for", cmd, "in place of", d.serverSays)
+				s.answer(cmd, reply)
+			}, func() { ln.Close() }
+		})
+	})
+}
+
+// refuser returns what gives d up and tells the client so.
+func (s *session) refuser(cmd command, d *dataConn) func(reply string) {
+	return func(reply string) {
+		s.busy, s.data = "", nil
+		d.close(true)
+		s.answer(cmd, reply)
+	}
+}
+
+// openActive gets a server half; the client is dialled when its transfer
+// command comes.
+func (s *session) openActive(cmd command, ap netip.AddrPort) {
+	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	switch {
+	case s.epsvOnly:
+		s.answer(cmd, "503 "+cmd.name+" is not allowed after EPSV ALL")
+		return
+	case ap.Addr() != s.clientAddr.WithZone("") || ap.Port() < 1024: // RFC 2577, section 3
+		s.answer(cmd, fmt.Sprintf("501 %s must name the client's own address, %s, and a port from 1024", cmd.name, s.clientAddr))
+		return
+	}
+	d := s.newData()
+	d.dialClient = netip.AddrPortFrom(s.clientAddr, ap.Port())
+	s.busy = cmd.name
+	done := func() {
+		s.busy = ""
+		s.log.Info("rewrote", "command", cmd, "to", d.askedServer)
+		s.answer(cmd, "200 "+cmd.name+" command successful")
+	}
+	refuse := s.refuser(cmd, d)
+	switch {
+	case s.mux.Data == Active:
+		s.askActive(d, refuse, done)
+	case s.mux.Data != Passive && !s.noPORT && s.serverOnLoopback():
+		s.askActive(d, func(reply string) {
+			s.log.Info("active mode does not work here; asking the server for a passive port", "reason", reply)
+			s.noPORT = true
+			d.stopFar()
+			s.askPassive(d, refuse, done)
+		}, done)
+	default:
+		s.askPassive(d, refuse, done)
+	}
+}
+
+// askPassive asks the server for a passive port, by EPSV or else PASV, and
+// begins to dial it. It ends with a call of refuse, with the reply that the
+// client is to get, or of done.
+func (s *session) askPassive(d *dataConn, refuse func(reply string), done func()) {
+	askPASV := func() {
+		d.askedServer = "PASV"
+		s.ask("PASV", func(code int, reply string) {
+			if code != 227 {
+				refuse(reply)
+				return
+			}
+			port, err := ParsePASV(reply)
+			if err != nil {
+				refuse("425 Cannot read the server's reply to PASV: " + oneLine(err.Error()))
+				return
+			}
+			s.noEPSV = true
+			d.dialServer(port, reply)
+			done()
+		})
+	}
+	if s.noEPSV {
+		askPASV()
+		return
+	}
+	d.askedServer = "EPSV"
+	s.ask("EPSV", func(code int, reply string) {
+		port, err := ParseEPSV(reply)
+		switch {
+		case code == 229 && err == nil:
+			d.dialServer(port, reply)
+			done()
+		case code == 530 || code == 421 || code == 0: // it would say the same to PASV
+			refuse(reply)
+		default:
+			s.log.Debug("EPSV did not work, trying PASV", "reply", reply)
+			askPASV()
+		}
+	})
+}
+
+// askActive has the far side listen and tells the server to connect there.
+func (s *session) askActive(d *dataConn, refuse func(reply string), done func()) {
+	host, _, _ := net.SplitHostPort(s.mux.Server)
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() {
+		host = "127.0.0.1"
+	}
+	s.aside(func(ctx context.Context) (event, undo func()) {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		ln, err := s.mux.Remote.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return func() { refuse("425 Cannot listen at the far side: " + oneLine(err.Error())) }, nil
+		}
+		return func() {
+			d.listenFar(ln) // some servers connect before they reply
+			ap := netip.AddrPortFrom(netip.MustParseAddr(host), portOfListener(ln))
+			ask := "EPRT " + FormatEPRT(ap)
+			if ap.Addr().Is4() {
+				ask = "PORT " + FormatPORT(ap)
+			}
+			d.askedServer = ask
+			s.ask(ask, func(code int, reply string) {
+				if code != 200 {
+					refuse(reply)
+					return
+				}
+				d.serverSays = reply
+				done()
+			})
+		}, func() { ln.Close() }
+	})
+}
+
+// serverOnLoopback tells whether the FTP server can reach a listener of the
+// far side's, which by sshd's default is on loopback only.
+func (s *session) serverOnLoopback() bool {
+	host, _, _ := net.SplitHostPort(s.mux.Server)
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+func portOfListener(ln net.Listener) uint16 {
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	n, _ := strconv.ParseUint(port, 10, 16)
+	return uint16(n)
+}

@@ -1,0 +1,168 @@
+package ftpmux
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func TestParsePASV(t *testing.T) {
+	for _, tt := range []struct {
+		reply string
+		want  uint16 // 0: an error
+	}{
+		{"227 Entering Passive Mode (127,0,0,1,156,85).", 40021},
+		{"227 Entering Passive Mode (127,0,0,1,156,85)", 40021},
+		{"227 Entering Passive Mode. 127,0,0,1,156,85", 40021},
+		{"227 =127,0,0,1,156,85", 40021},
+		{"227 Data transfer will passively listen to 127,0,0,1,156,85", 40021},
+		{"227 Entering Passive Mode [127, 0, 0, 1, 156, 85]", 40021},
+		{"227 Passive (127,000,000,001,156,085)", 40021},
+		{"227 OK 1.2,3 (127,0,0,1,156,85)", 40021},
+		{"227 Entering Passive Mode (0,0,0,0,0,21)", 21},
+		// IPv6 servers have no six numbers to give.
+		{"227 Entering Passive Mode (1,156,85).", 40021},
+		{"227 Entering passive mode (::1,156,85).", 40021},
+		{"227 Entering Passive Mode", 0},
+		{"227 Entering Passive Mode ()", 0},
+		{"227 Entering Passive Mode (127,0,0,1,0,0)", 0},
+		{"227 Entering Passive Mode (127,0,0,1,256,1)", 0},
+		{"227 Entering Passive Mode (127,0,0,1,-1,1)", 0},
+		{"227 99999999999999999999,99999999999999999999", 0},
+	} {
+		got, err := ParsePASV(tt.reply)
+		if got != tt.want || (err == nil) != (tt.want != 0) {
+			t.Errorf("ParsePASV(%q) = %d, %v; want %d", tt.reply, got, err, tt.want)
+		}
+	}
+}
+
+func TestParseEPSV(t *testing.T) {
+	for _, tt := range []struct {
+		reply string
+		want  uint16
+	}{
+		{"229 Entering Extended Passive Mode (|||40021|)", 40021},
+		{"229 Extended Passive mode OK (|||40021|)", 40021},
+		{"229 Entering extended passive mode (|||40021|).", 40021},
+		{"229 ok (!!!40021!)", 40021},
+		{"229 ok (||40021|)", 40021},
+		{"229 ok |||40021|", 0},
+		{"229 ok (|||40021)", 0},
+		{"229 ok (||||40021|)", 0},
+		{"229 ok (|||0|)", 0},
+		{"229 ok (|||65536|)", 0},
+		{"229 ok (|||+4|)", 0},
+		{"229 ok (", 0},
+		{"229 ok (111211)", 0},
+		{"229", 0},
+	} {
+		got, err := ParseEPSV(tt.reply)
+		if got != tt.want || (err == nil) != (tt.want != 0) {
+			t.Errorf("ParseEPSV(%q) = %d, %v; want %d", tt.reply, got, err, tt.want)
+		}
+	}
+}
+
+func TestParsePORT(t *testing.T) {
+	good := netip.MustParseAddrPort("127.0.0.1:40021")
+	for _, tt := range []struct {
+		arg  string
+		want netip.AddrPort
+	}{
+		{"127,0,0,1,156,85", good},
+		{"127,0,0,001,156,085", good},
+		{"127,0,0,1,156", netip.AddrPort{}},
+		{"127,0,0,1,156,85,1", netip.AddrPort{}},
+		{"127,0,0,1,156,256", netip.AddrPort{}},
+		{"127,0,0,1,0,0", netip.AddrPort{}},
+		{"127,0,0,0001,156,85", netip.AddrPort{}},
+		{" 127,0,0,1,156,85", netip.AddrPort{}},
+		{"127,0,0,1,156,+5", netip.AddrPort{}},
+		{"", netip.AddrPort{}},
+	} {
+		got, err := ParsePORT(tt.arg)
+		if got != tt.want || (err == nil) != tt.want.IsValid() {
+			t.Errorf("ParsePORT(%q) = %v, %v; want %v", tt.arg, got, err, tt.want)
+		}
+	}
+}
+
+func TestParseEPRT(t *testing.T) {
+	for _, tt := range []struct{ arg, want string }{
+		{"|1|127.0.0.1|40021|", "127.0.0.1:40021"},
+		{"|2|::1|40021|", "[::1]:40021"},
+		{"!1!127.0.0.1!40021!", "127.0.0.1:40021"},
+		{"|1|::1|40021|", ""},
+		{"|2|127.0.0.1|40021|", ""},
+		{"|3|127.0.0.1|40021|", ""},
+		{"|1|127.0.0.1|40021", ""},
+		{"|1|127.0.0.1|0|", ""},
+		{"|1|127.0.0.1|99999|", ""},
+		{"|1|127.0.0.1|000021|", ""},
+		{"|1|localhost|40021|", ""},
+		{"|||40021|", ""},
+		{"|", ""},
+		{"", ""},
+	} {
+		got, err := ParseEPRT(tt.arg)
+		if (err == nil) != (tt.want != "") || err == nil && got.String() != tt.want {
+			t.Errorf("ParseEPRT(%q) = %v, %v; want %q", tt.arg, got, err, tt.want)
+		}
+	}
+}
+
+func FuzzParsePASV(f *testing.F) {
+	f.Add("227 Entering Passive Mode (127,0,0,1,156,85).")
+	f.Add("227 (::1,156,85)")
+	f.Fuzz(func(t *testing.T, reply string) {
+		port, err := ParsePASV(reply)
+		if err != nil {
+			return
+		}
+		ap := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+		if again, err := ParsePASV(FormatPASV(ap)); err != nil || again != port {
+			t.Fatalf("%q: %d does not survive: %d, %v", reply, port, again, err)
+		}
+	})
+}
+
+func FuzzParseEPSV(f *testing.F) {
+	f.Add("229 Entering Extended Passive Mode (|||40021|)")
+	f.Fuzz(func(t *testing.T, reply string) {
+		port, err := ParseEPSV(reply)
+		if err != nil {
+			return
+		}
+		if again, err := ParseEPSV(FormatEPSV(port)); err != nil || again != port {
+			t.Fatalf("%q: %d does not survive: %d, %v", reply, port, again, err)
+		}
+	})
+}
+
+func FuzzParsePORT(f *testing.F) {
+	f.Add("127,0,0,1,156,85")
+	f.Fuzz(func(t *testing.T, arg string) {
+		ap, err := ParsePORT(arg)
+		if err != nil {
+			return
+		}
+		if again, err := ParsePORT(FormatPORT(ap)); err != nil || again != ap {
+			t.Fatalf("%q: %v does not survive: %v, %v", arg, ap, again, err)
+		}
+	})
+}
+
+func FuzzParseEPRT(f *testing.F) {
+	f.Add("|1|127.0.0.1|40021|")
+	f.Add("|2|fe80::1%eth0|40021|")
+	f.Fuzz(func(t *testing.T, arg string) {
+		ap, err := ParseEPRT(arg)
+		if err != nil {
+			return
+		}
+		want := netip.AddrPortFrom(ap.Addr().WithZone(""), ap.Port())
+		if again, err := ParseEPRT(FormatEPRT(ap)); err != nil || again != want {
+			t.Fatalf("%q: %v does not survive: %v, %v", arg, ap, again, err)
+		}
+	})
+}

@@ -1,0 +1,539 @@
+package ftpmux
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How much may wait in a session before its client is no longer read.
+const (
+	maxExchanges = 64 // commands without a final reply
+	maxWaiting   = 32 // commands behind a negotiation
+)
+
+// session is one control connection. One goroutine reads the client, one the
+// server, an outbox a side writes; run owns all other state and decides. What
+// takes time runs beside it and comes back as an event.
+type session struct {
+	mux        *Mux
+	log        *slog.Logger
+	client     net.Conn
+	server     net.Conn
+	clientAddr netip.Addr // the client's own
+	localAddr  netip.Addr // the one that it connected to
+
+	ctx      context.Context // ends with the session
+	cancel   context.CancelFunc
+	work     sync.WaitGroup
+	commands chan readResult[command]
+	replies  chan readResult[replyLine]
+	events   chan func()
+	toClient *outbox
+	toServer *outbox
+
+	queue     queue
+	answering *exchange // whose reply is under way, nil for one that nobody asked for
+	midReply  bool
+	held      *exchange // a transfer whose 226 waits for the end of its data
+
+	waiting []command // read, and not acted on yet
+	busy    string    // what they wait for, "" for nothing
+	pending *exchange // a transfer command that waits for its data connection
+
+	data     *dataConn // of the next transfer
+	datas    map[*dataConn]struct{}
+	epsvOnly bool // the client sent EPSV ALL
+	noEPSV   bool // the server answers PASV but not EPSV
+	noPORT   bool // the server cannot connect to a listener at the far side
+
+	quit       bool // the client said so
+	clientGone bool
+	hungUp     bool // ... and the server was told
+	stopping   bool
+	ended      bool
+	reason     string
+}
+
+// readResult is what a reader brings: a value, or the error that ended it.
+type readResult[T any] struct {
+	value T
+	err   error
+}
+
+func newSession(m *Mux, log *slog.Logger, client, server net.Conn) *session {
+	s := &session{
+		mux:        m,
+		log:        log,
+		client:     client,
+		server:     server,
+		clientAddr: addrOf(client.RemoteAddr()),
+		localAddr:  addrOf(client.LocalAddr()),
+		commands:   make(chan readResult[command]),
+		replies:    make(chan readResult[replyLine]),
+		events:     make(chan func()),
+		datas:      make(map[*dataConn]struct{}),
+		busy:       "the server's greeting",
+	}
+	s.queue = queue{{done: s.greeted}}
+	return s
+}
+
+// run serves the session to its end.
+func (s *session) run(stop context.Context) {
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(stop))
+	s.toClient, s.toServer = newOutbox(s.client), newOutbox(s.server)
+	s.work.Go(s.readClient)
+	s.work.Go(s.readServer)
+	greeting := s.after(greetingTimeout, func() {
+		if s.busy != "" && len(s.queue) > 0 && s.queue[0].cmd.name == "" {
+			s.fail(fmt.Sprintf("no FTP greeting from %s within %v", s.mux.Server, greetingTimeout))
+		}
+	})
+	defer greeting.Stop()
+
+	stopped := stop.Done()
+	for !s.ended {
+		s.next(&stopped)
+		s.actOnWaiting()
+	}
+
+	s.cancel()
+	for d := range s.datas {
+		if d.running && d.direction == upload && d.verdict() == undecided {
+			s.abortUpload(d, errors.New(s.reason))
+		} else {
+			d.close(true)
+		}
+	}
+	s.toServer.close()
+	s.toClient.close()
+	// A peer that reads no more must not keep us.
+	timer := time.AfterFunc(lingerTimeout, func() { s.server.Close(); s.client.Close() })
+	<-s.toServer.sent
+	s.server.Close()
+	<-s.toClient.sent
+	timer.Stop()
+	closeWrite(s.client)
+	timer = time.AfterFunc(lingerTimeout, func() { s.client.Close() })
+	s.work.Wait()
+	timer.Stop()
+}
+
+// next waits for one thing to happen and handles it.
+func (s *session) next(stopped *<-chan struct{}) {
+	commands, replies := s.commands, s.replies
+	var room1, room2 chan struct{}
+	if s.clientGone || len(s.waiting) >= maxWaiting || len(s.queue) >= maxExchanges {
+		commands = nil
+	}
+	if s.toServer.full() {
+		commands, room1 = nil, s.toServer.room
+	}
+	if s.toClient.full() {
+		commands, replies, room2 = nil, nil, s.toClient.room
+	}
+	if s.held != nil {
+		replies = nil
+	}
+	select {
+	case <-room1:
+	case <-room2:
+	case event := <-s.events:
+		event()
+	case r := <-commands:
+		s.onCommand(r.value, r.err)
+	case r := <-replies:
+		s.onReply(r.value, r.err)
+	case <-*stopped:
+		*stopped = nil
+		s.onStop()
+	}
+}
+
+func (s *session) readClient() {
+	r := bufio.NewReader(s.client)
+	for {
+		cmd, err := readCommand(r)
+		if !deliver(s, s.commands, readResult[command]{cmd, err}) || err != nil && !errors.Is(err, errTooLong) {
+			io.Copy(io.Discard, s.client)
+			return
+		}
+	}
+}
+
+func (s *session) readServer() {
+	replies := replyReader{r: bufio.NewReader(s.server)}
+	for {
+		line, err := replies.next()
+		if errors.Is(err, io.EOF) {
+			err = s.whyEOF(s.server)
+		}
+		if !deliver(s, s.replies, readResult[replyLine]{line, err}) || err != nil {
+			return
+		}
+	}
+}
+
+func deliver[T any](s *session, ch chan T, v T) bool {
+	select {
+	case ch <- v:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// whyEOF returns io.EOF if the peer of c has ended the stream, and the reason
+// if the way to it broke. It may wait for that.
+func (s *session) whyEOF(c net.Conn) error {
+	if e, ok := c.(interface{ EOFErr(context.Context) error }); ok {
+		if err := e.EOFErr(s.ctx); err != nil {
+			return err
+		}
+	}
+	return io.EOF
+}
+
+// aside runs work beside the loop. What it returns runs in the loop, or its
+// undo does where the session has ended meanwhile.
+func (s *session) aside(work func(context.Context) (event, undo func())) {
+	s.work.Go(func() {
+		event, undo := work(s.ctx)
+		if !deliver(s, s.events, event) && undo != nil {
+			undo()
+		}
+	})
+}
+
+// after runs event in the loop once d has passed.
+func (s *session) after(d time.Duration, event func()) *time.Timer {
+	return time.AfterFunc(d, func() { deliver(s, s.events, event) })
+}
+
+// onCommand takes what the client's reader brings.
+func (s *session) onCommand(cmd command, err error) {
+	switch {
+	case errors.Is(err, errTooLong):
+		s.answer(cmd, fmt.Sprintf("500 A command line is at most %d bytes long here", maxCommand))
+	case err != nil:
+		s.onClientEnd(err)
+	case cmd.text == "": // some servers answer it and some do not
+	case cmd.verb.urgent && (s.busy != "" || len(s.waiting) > 0):
+		s.handle(cmd)
+	default:
+		s.waiting = append(s.waiting, cmd)
+	}
+}
+
+// actOnWaiting handles the commands for which nothing has to be waited.
+func (s *session) actOnWaiting() {
+	for !s.ended && s.busy == "" && len(s.waiting) > 0 {
+		cmd := s.waiting[0]
+		if cmd.verb.data && s.queue.transfer() != nil {
+			return
+		}
+		s.waiting = s.waiting[1:]
+		s.handle(cmd)
+	}
+	if s.clientGone && len(s.waiting) == 0 && s.busy == "" {
+		s.hangUp()
+	}
+}
+
+func (s *session) handle(cmd command) {
+	s.log.Debug("C->m", "line", cmd)
+	if cmd.verb.handle == nil {
+		s.forward(&exchange{cmd: cmd}, nil)
+		return
+	}
+	cmd.verb.handle(s, cmd)
+}
+
+// forward sends x's command to the server; then runs when it is on its way.
+func (s *session) forward(x *exchange, then func()) {
+	s.log.Debug("m->S", "line", x.cmd)
+	s.queue = append(s.queue, x)
+	if !s.toServer.put(outItem{[]byte(x.cmd.text + "\r\n"), then}) {
+		s.fail("the FTP server reads no commands")
+	}
+}
+
+// ask sends a command of the mux's own; done gets the last line of its final
+// reply, or code 0 if the server gives none in time.
+func (s *session) ask(text string, done func(code int, reply string)) {
+	x := &exchange{cmd: ownCommand(text)}
+	var timer *time.Timer
+	x.done = func(code int, raw []byte) {
+		timer.Stop()
+		done(code, lastLine(raw))
+	}
+	timer = s.after(replyTimeout, func() {
+		if slices.Contains(s.queue, x) {
+			s.log.Warn("no reply from the server", "line", text, "after", replyTimeout)
+			s.onFinal(x, 0, fmt.Appendf(nil, "425 The server gave no reply to %s within %v", x.cmd.name, replyTimeout))
+		}
+	})
+	s.forward(x, nil)
+}
+
+// ownCommand makes a command of the mux's own, which no verb handles.
+func ownCommand(text string) command {
+	name, arg, _ := strings.Cut(text, " ")
+	return command{text: text, name: name, arg: arg}
+}
+
+// answer replies to cmd from here, in its turn.
+func (s *session) answer(cmd command, reply string) {
+	x := &exchange{cmd: cmd, local: reply}
+	s.queue = append(s.queue, x)
+	s.sayLocal()
+	if slices.Contains(s.queue, x) { // some server may never answer what is ahead of it
+		s.after(replyTimeout, func() {
+			if i := slices.Index(s.queue, x); i > 0 && s.queue.transfer() == nil {
+				s.log.Warn("no reply from the server", "line", s.queue[0].cmd, "after", replyTimeout)
+				s.queue = s.queue[i:]
+				s.sayLocal()
+			}
+		})
+	}
+}
+
+// sayLocal sends the answers from here whose turn has come.
+func (s *session) sayLocal() {
+	for len(s.queue) > 0 && s.queue[0].local != "" && !s.midReply {
+		x := s.queue[0]
+		s.queue = s.queue[1:]
+		s.tellClient([]byte(x.local + "\r\n"))
+	}
+}
+
+func (s *session) tellClient(raw []byte) {
+	s.log.Debug("m->C", "line", oneLine(string(raw)))
+	if !s.toClient.put(outItem{data: raw}) {
+		s.end("the client reads no replies")
+	}
+}
+
+// onReply takes what the server's reader brings.
+func (s *session) onReply(line replyLine, err error) {
+	if err != nil {
+		s.onServerEnd(line, err)
+		return
+	}
+	s.log.Debug("S->m", "line", oneLine(string(line.raw)))
+	if line.code == 0 { // no reply at all
+		if s.greeting() {
+			s.fail((&NotFTPError{Addr: s.mux.Server, Got: string(line.raw)}).Error())
+			return
+		}
+		s.tellClient(line.raw)
+		return
+	}
+	if !s.midReply {
+		s.answering = s.queue.match(line.code)
+	}
+	s.midReply = !line.last
+	x := s.answering
+	switch {
+	case x == nil:
+		s.tellClient(line.raw)
+		if line.last {
+			s.log.Debug("a reply that nobody asked for", "code", line.code)
+			s.sayLocal()
+		}
+		return
+	case x.keeps(line.code):
+		x.text = append(x.text, line.raw...)
+		if len(x.text) > maxReply {
+			s.fail(fmt.Sprintf("the server's reply to %s is over %d KiB", x.cmd, maxReply>>10))
+			return
+		}
+	default:
+		s.tellClient(line.raw)
+	}
+	if line.last {
+		s.onLastLine(x, line)
+	}
+}
+
+// onLastLine acts on a whole reply to x.
+func (s *session) onLastLine(x *exchange, line replyLine) {
+	text := x.text
+	x.text = nil
+	if line.code < 200 {
+		s.onPreliminary(x, line, text)
+		return
+	}
+	if x.data != nil && ends(line.code) && x.data.verdict() == undecided {
+		x.text = text // until the data has ended
+		s.held = x
+		x.data.awaitEnd()
+		return
+	}
+	s.onFinal(x, line.code, text)
+}
+
+// onFinal acts on the final reply to x; text is what the client has not seen.
+func (s *session) onFinal(x *exchange, code int, text []byte) {
+	var passedOver []*exchange
+	s.queue, passedOver = s.queue.complete(x)
+	for _, y := range passedOver {
+		s.log.Info("the server gave no reply", "line", y.cmd, "before the one to", x.cmd)
+	}
+	switch {
+	case x.done != nil:
+		x.done(code, text)
+	case x.data != nil:
+		s.onTransferEnd(x, code, text)
+	case x.cmd.name == "FEAT":
+		s.tellClient(withoutHidden(text))
+	case x.cmd.name == "REIN" && code < 300:
+		s.dropData("REIN")
+	}
+	s.sayLocal()
+	if s.stopping {
+		s.onStop()
+	}
+}
+
+// onPreliminary acts on a whole 1yz reply to x.
+func (s *session) onPreliminary(x *exchange, line replyLine, text []byte) {
+	switch {
+	case x.data != nil && begins(line.code):
+		x.begun = true
+	case x.done == nil && begins(line.code) && s.data != nil && s.data.err == nil:
+		// A verb that is not in the table turns out to be a transfer.
+		x.data, x.begun = s.data, true
+		s.data = nil
+		x.data.begin(eitherWay, x.cmd)
+	case s.greeting():
+		s.tellClient(text) // 120: wait
+	}
+}
+
+// greeting tells whether the server has not greeted yet.
+func (s *session) greeting() bool {
+	return len(s.queue) > 0 && s.queue[0].done != nil && s.queue[0].cmd.name == ""
+}
+
+// greeted takes the server's greeting.
+func (s *session) greeted(code int, raw []byte) {
+	s.tellClient(raw)
+	s.busy = ""
+}
+
+// feat asks for the features; the reply loses those that do not work here.
+func (s *session) feat(cmd command) { s.forward(&exchange{cmd: cmd}, nil) }
+
+// leave passes QUIT on: the end that follows is an orderly one.
+func (s *session) leave(cmd command) {
+	s.quit = true
+	s.forward(&exchange{cmd: cmd}, nil)
+}
+
+// rein passes REIN on; its success drops the data connection.
+func (s *session) rein(cmd command) { s.forward(&exchange{cmd: cmd}, nil) }
+
+func (s *session) refuseTLS(cmd command) {
+	s.answer(cmd, "534 This connection is protected by SSH already; use plain FTP here")
+}
+
+func (s *session) refuse(cmd command) {
+	s.answer(cmd, "502 "+cmd.name+" does not work through this tunnel; use EPSV, PASV, EPRT or PORT")
+}
+
+// onClientEnd acts on the end of the client's side.
+func (s *session) onClientEnd(err error) {
+	s.clientGone = true
+	s.log.Debug("the client's side ended", "error", err)
+	s.outlive(-1)
+	x := s.queue.transfer()
+	if x != nil && !s.quit && x.data.direction != download && x.data.verdict() == undecided {
+		s.abortUpload(x.data, errors.New("the client has gone")) // what it was sending is not whole
+	}
+}
+
+// hangUp ends our side towards the server once the client has ended its own
+// and no transfer is left; the server's last replies still come.
+func (s *session) hangUp() {
+	if s.hungUp || s.queue.transfer() != nil {
+		return
+	}
+	s.hungUp = true
+	s.toServer.put(outItem{then: func() { closeWrite(s.server) }})
+	s.after(lingerTimeout, func() { s.end("the client has gone") })
+}
+
+// outlive lets a transfer go on without its control connection as long as
+// there is progress.
+func (s *session) outlive(moved int64) {
+	s.after(replyTimeout, func() {
+		x := s.queue.transfer()
+		if x == nil || x.data.bytes() == moved {
+			s.end("the client has gone")
+			return
+		}
+		s.outlive(x.data.bytes())
+	})
+}
+
+// onServerEnd acts on the end of the server's side.
+func (s *session) onServerEnd(line replyLine, err error) {
+	switch {
+	case s.greeting():
+		s.fail((&NotFTPError{Addr: s.mux.Server, Got: string(line.raw), Err: err}).Error())
+	case errors.Is(err, errLineTooLong):
+		s.fail(err.Error())
+	case errors.Is(err, io.EOF):
+		if len(line.raw) > 0 {
+			s.tellClient(line.raw)
+		}
+		s.end("the server has closed the session")
+	default:
+		s.fail("the connection to the FTP server is lost: " + err.Error())
+	}
+}
+
+// onStop ends the session now if nothing is being transferred, else when that
+// is through or the grace is over.
+func (s *session) onStop() {
+	const why = "pasvport is stopping"
+	if s.queue.transfer() == nil {
+		s.fail(why)
+		return
+	}
+	if !s.stopping {
+		s.stopping = true
+		s.after(s.mux.Grace, func() { s.fail(why) })
+	}
+}
+
+// fail ends the session and tells the client why.
+func (s *session) fail(reason string) {
+	if !s.ended {
+		s.tellClient([]byte("421 " + oneLine(reason) + "\r\n"))
+	}
+	s.end(reason)
+}
+
+func (s *session) end(reason string) {
+	if !s.ended {
+		s.ended, s.reason = true, reason
+	}
+}
+
+// lastLine returns the last line of raw without its end.
+func lastLine(raw []byte) string {
+	text := strings.TrimRight(string(raw), "\r\n")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}

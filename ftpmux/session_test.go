@@ -1,0 +1,312 @@
+package ftpmux
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// stage is a session between two ends in memory.
+func stage(t *testing.T, m *Mux) (client, server *memConn, far *memNet, done <-chan struct{}) {
+	far = newMemNet(60001)
+	ln, err := far.listen("127.0.0.1:21")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Remote, m.Server = far, "127.0.0.1:21"
+	if m.Local == nil {
+		m.Local = newMemNet(50001)
+	}
+	client, there := memPipe(netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:2121"))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		m.ServeConn(context.Background(), there)
+	}()
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, c.(*memConn), far, ended
+}
+
+func TestLongCommandIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _, done := stage(t, &Mux{})
+		fmt.Fprint(server, "220 ready\r\n")
+		fmt.Fprintf(client, "STOR %s\r\nNOOP\r\n", strings.Repeat("x", maxCommand))
+		synctest.Wait()
+		fmt.Fprint(server, "200 ok\r\n")
+		synctest.Wait()
+		got, _ := client.in.takeAll()
+		want := "220 ready\r\n500 A command line is at most 8192 bytes long here\r\n200 ok\r\n"
+		if got != want {
+			t.Errorf("client got %q, want %q", got, want)
+		}
+		if got, _ := server.in.takeAll(); got != "NOOP\r\n" {
+			t.Errorf("server got %.40q", got)
+		}
+		client.Close()
+		server.Close()
+		<-done
+	})
+}
+
+func TestSlowClientStopsTheServer(t *testing.T) {
+	// A client that reads nothing must not make the mux hoard replies.
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _, done := stage(t, &Mux{})
+		client.in.limit, server.out.limit = 1<<10, 1<<10
+		fmt.Fprint(server, "220 ready\r\n")
+		const lines = 10_000
+		go func() {
+			for range lines {
+				if _, err := fmt.Fprint(server, "211-status\r\n"); err != nil {
+					return
+				}
+			}
+			fmt.Fprint(server, "211 end\r\n")
+		}()
+		synctest.Wait()
+		server.out.mu.Lock()
+		waiting := len(server.out.buf)
+		server.out.mu.Unlock()
+		if waiting < 1<<10 {
+			t.Errorf("the mux went on reading a server whose client does not: %d bytes wait", waiting)
+		}
+		r := bufio.NewReader(client)
+		for n := 0; ; n++ {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line == "211 end\r\n" {
+				if n != lines+1 {
+					t.Errorf("%d lines came, want %d", n, lines+1)
+				}
+				break
+			}
+		}
+		client.Close()
+		server.Close()
+		<-done
+	})
+}
+
+// doubtful is a connection whose end of file may be that of the tunnel.
+type doubtful struct {
+	*memConn
+	err error
+}
+
+func (d doubtful) EOFErr(context.Context) error { return d.err }
+
+type doubtfulNet struct {
+	*memNet
+	err error
+}
+
+func (n doubtfulNet) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := n.memNet.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return doubtful{c.(*memConn), n.err}, nil
+}
+
+func TestEndOfTheTunnelIsNoEndOfFile(t *testing.T) {
+	lost := errors.New("SSH connection lost: keepalive")
+	for _, tt := range []struct {
+		err     error
+		reply   string
+		dataEnd error
+	}{
+		{nil, "226 done\r\n", io.EOF},
+		{lost, "426 The transfer did not complete: SSH connection lost: keepalive\r\n", syscall.ECONNRESET},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			far := newMemNet(60001)
+			control, _ := far.listen("127.0.0.1:21")
+			passive, _ := far.listen("127.0.0.1:40021")
+			local := newMemNet(50001)
+			m := &Mux{Remote: doubtfulNet{far, tt.err}, Server: "127.0.0.1:21", Local: local}
+			client, there := memPipe(netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:2121"))
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				m.ServeConn(context.Background(), there)
+			}()
+			server, _ := control.Accept()
+			fmt.Fprint(server, "220 ready\r\n")
+			fmt.Fprint(client, "EPSV\r\n")
+			synctest.Wait()
+			fmt.Fprint(server, "229 ok (|||40021|)\r\n")
+			data, _ := passive.Accept()
+			synctest.Wait()
+			clientData, err := local.DialContext(context.Background(), "tcp", "127.0.0.1:50001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(client, "RETR a\r\n")
+			synctest.Wait()
+			fmt.Fprint(server, "150 go\r\n226 done\r\n") // ahead of the data
+			fmt.Fprint(data, "some")
+			data.Close()
+			synctest.Wait()
+			got, _ := client.in.takeAll()
+			if !strings.HasSuffix(got, tt.reply) {
+				t.Errorf("EOFErr %v: client got %q, want the end %q", tt.err, got, tt.reply)
+			}
+			if _, end := clientData.(*memConn).in.takeAll(); end != tt.dataEnd {
+				t.Errorf("EOFErr %v: the data ended with %v, want %v", tt.err, end, tt.dataEnd)
+			}
+			client.Close()
+			server.Close()
+			clientData.Close()
+			<-done
+		})
+	}
+}
+
+func TestLostTunnelIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		far := newMemNet(60001)
+		control, _ := far.listen("127.0.0.1:21")
+		m := &Mux{Remote: doubtfulNet{far, errors.New("SSH connection lost: keepalive")}, Server: "127.0.0.1:21"}
+		client, there := memPipe(netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:2121"))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			m.ServeConn(context.Background(), there)
+		}()
+		server, _ := control.Accept()
+		fmt.Fprint(server, "220 ready\r\n")
+		server.Close()
+		<-done
+		got, _ := client.in.takeAll()
+		if want := "220 ready\r\n421 the connection to the FTP server is lost: SSH connection lost: keepalive\r\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func TestNoWayToTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &Mux{Remote: newMemNet(60001), Server: "127.0.0.1:21"}
+		client, there := memPipe(netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:2121"))
+		m.ServeConn(context.Background(), there)
+		if got, end := client.in.takeAll(); got != "421 dial 127.0.0.1:21: connection refused\r\n" || end != io.EOF {
+			t.Errorf("got %q, %v", got, end)
+		}
+	})
+}
+
+func TestPasswordsAreNotLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		m := &Mux{Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		client, server, _, done := stage(t, m)
+		fmt.Fprint(server, "220 ready\r\n")
+		fmt.Fprint(client, "USER me\r\npass hunter2\r\n\xff\xf4PASS hunter2\r\nACCT hunter2\r\n")
+		synctest.Wait()
+		client.Close()
+		server.Close()
+		<-done
+		if got, _ := server.in.takeAll(); strings.Count(got, "hunter2") != 3 {
+			t.Errorf("the server got %q", got)
+		}
+		if strings.Contains(log.String(), "hunter2") || !strings.Contains(log.String(), "USER me") {
+			t.Errorf("log:\n%s", log.String())
+		}
+	})
+}
+
+// made matches what only the mux can have told the client.
+var made = regexp.MustCompile(`(?m)^22[79] Entering .*(127,0,0,1,195,|\|\|\|500)`)
+
+// FuzzSession lets a client and a server say anything, in any order.
+func FuzzSession(f *testing.F) {
+	f.Add([]byte("USER me\r\nPASV\r\nLIST\r\n"), []byte("220 hi\r\n331 ok\r\n229 ok (|||40021|)\r\n150 go\r\n226 done\r\n"), byte(7))
+	f.Add([]byte("PORT 127,0,0,1,175,200\r\nSTOR a\r\nABOR\r\n"), []byte("220 hi\r\n200 ok\r\n426 no\r\n226 ok\r\n"), byte(20))
+	f.Add([]byte("EPSV\r\nRETR a\r\nQUIT\r\n"), []byte("220-a\r\n220 b\r\n500 no\r\n227 ok (1,2,3,4,156,85)\r\n421 bye\r\n"), byte(1))
+	f.Fuzz(func(t *testing.T, fromClient, fromServer []byte, chunk byte) {
+		synctest.Test(t, func(t *testing.T) {
+			local := newMemNet(50001)
+			client, server, far, done := stage(t, &Mux{Local: local})
+			far.listen("127.0.0.1:40021")
+			local.listen("127.0.0.1:45000")
+			asked := bytes.Count(bytes.ToUpper(fromClient), []byte("PASV")) + bytes.Count(bytes.ToUpper(fromClient), []byte("EPSV"))
+			given := len(made.FindAll(fromServer, -1))
+			for a, b := fromClient, fromServer; len(a)+len(b) > 0; {
+				n := min(int(chunk)+1, len(a))
+				client.Write(a[:n])
+				a = a[n:]
+				synctest.Wait()
+				n = min(int(chunk)+1, len(b))
+				server.Write(b[:n])
+				b = b[n:]
+				synctest.Wait()
+			}
+			<-time.After(2 * replyTimeout)
+			client.CloseWrite()
+			server.CloseWrite()
+			<-done // and synctest sees whether a goroutine is left
+			got, _ := client.in.takeAll()
+			if n := len(made.FindAllString(got, -1)); n > asked+given {
+				t.Errorf("%d ports given for %d requests: %q", n, asked, got)
+			}
+		})
+	})
+}
+
+func FuzzReply(f *testing.F) {
+	f.Add([]byte("220-a\r\n b\r\n220 c\r\n226 d\n"))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		replies := replyReader{r: bufio.NewReader(bytes.NewReader(stream))}
+		var all []byte
+		for {
+			line, err := replies.next()
+			all = append(all, line.raw...)
+			if err != nil {
+				break
+			}
+			if line.last && line.code == 0 {
+				t.Fatalf("%q ends a reply without a code", line.raw)
+			}
+		}
+		if !bytes.Equal(all, stream) {
+			t.Fatalf("%q came out as %q", stream, all)
+		}
+	})
+}
+
+func FuzzCommand(f *testing.F) {
+	f.Add([]byte("\xff\xf4\xff\xf2ABOR\r\nRETR a b\n"))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		r := bufio.NewReader(bytes.NewReader(stream))
+		for {
+			cmd, err := readCommand(r)
+			if errors.Is(err, errTooLong) {
+				continue
+			}
+			if err != nil {
+				return
+			}
+			if strings.Contains(cmd.text, "\n") || len(cmd.text) > maxCommand {
+				t.Fatalf("bad command %q", cmd.text)
+			}
+		}
+	})
+}

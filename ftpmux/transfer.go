@@ -1,0 +1,111 @@
+package ftpmux
+
+import (
+	"errors"
+)
+
+// transfer passes a transfer command on once its data connection is there: a
+// server that waits for one in vain would wait for minutes, and one that sees
+// it closed takes that for an empty file.
+func (s *session) transfer(cmd command) {
+	d := s.data
+	switch {
+	case d == nil:
+		s.answer(cmd, "425 No data connection: use EPSV, PASV, EPRT or PORT first")
+		return
+	case d.err != nil:
+		s.answer(cmd, "425 No data connection: "+oneLine(d.err.Error()))
+		return
+	}
+	s.busy = cmd.name
+	s.pending = &exchange{cmd: cmd, data: d}
+	if d.dialClient.IsValid() && d.client == nil {
+		d.dial(s.mux.local(), d.dialClient.String(), d.clientReady)
+	}
+	s.tryPending()
+}
+
+// tryPending passes the transfer command on that waits for its data
+// connection, if it is there, and answers it if it will never be.
+func (s *session) tryPending() {
+	x := s.pending
+	switch {
+	case x == nil:
+	case x.data.err != nil:
+		s.pending, s.busy = nil, ""
+		s.answer(x.cmd, "425 No data connection: "+oneLine(x.data.err.Error()))
+	case x.data.ready():
+		s.pending, s.busy, s.data = nil, "", nil
+		x.data.begin(x.cmd.verb.direction, x.cmd)
+		s.forward(x, nil)
+	}
+}
+
+// abor passes ABOR on and cuts the data connection off behind it: most servers
+// look at their control connection only then. It is passed on without the
+// Telnet bytes, whose urgent one cannot cross SSH.
+func (s *session) abor(cmd command) {
+	if x := s.pending; x != nil {
+		s.pending, s.busy = nil, ""
+		s.answer(x.cmd, "426 The transfer is aborted")
+	}
+	x := s.queue.transfer()
+	if x == nil {
+		s.forward(&exchange{cmd: cmd}, nil)
+		return
+	}
+	s.cutOff(x.data, &exchange{cmd: cmd}, errors.New("aborted by the client"))
+}
+
+// cutOff breaks d and sends x, an ABOR, ahead of the end of the server's side.
+func (s *session) cutOff(d *dataConn, x *exchange, why error) {
+	server := d.breakOff(why)
+	s.forward(x, func() {
+		if server != nil {
+			server.Close()
+		}
+	})
+	s.sayHeld()
+}
+
+// abortUpload tells the server of an upload that ended before its end. SSH
+// carries no reset, so ABOR goes out before the end of the data does.
+func (s *session) abortUpload(d *dataConn, why error) {
+	abor := &exchange{cmd: ownCommand("ABOR")}
+	abor.done = func(int, []byte) {}
+	s.log.Warn("an upload was cut off; the file on the server is not complete", "line", d.cmd, "reason", why)
+	s.cutOff(d, abor, why)
+}
+
+// sayHeld acts on the reply that waited for the end of its data.
+func (s *session) sayHeld() {
+	if x := s.held; x != nil && x.data.verdict() != undecided {
+		s.held = nil
+		code, _ := replyCode(x.text)
+		s.onFinal(x, code, x.text)
+	}
+}
+
+// onTransferEnd acts on the final reply to a transfer.
+func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
+	d := x.data
+	switch {
+	case ends(code) && d.verdict() == broken:
+		d.finish(false)
+		s.log.Warn("transfer broken", "line", x.cmd, "bytes", d.bytes(), "reason", d.err)
+		s.tellClient([]byte("426 The transfer did not complete: " + oneLine(d.err.Error()) + "\r\n"))
+	case ends(code):
+		d.finish(true)
+		s.log.Info("transfer complete", "line", x.cmd, "bytes", d.bytes())
+		s.tellClient(text)
+	case !x.begun && s.data == nil && d.reusable():
+		// The server refused the command and may keep the connection open
+		// for the next one; if not, its end will tell.
+		s.log.Info("transfer refused", "line", x.cmd, "code", code)
+		d.running = false
+		s.data = d
+	default:
+		d.finish(!x.begun)
+		s.log.Info("transfer failed", "line", x.cmd, "bytes", d.bytes(), "code", code)
+	}
+}

@@ -1,0 +1,341 @@
+package ftpmux
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestWire replays the conversations in testdata/wire. Each line is a step:
+//
+//	C->m text   the client sends a command   S->m text   the server sends a line
+//	m->C text   the client gets a line       m->S text   the server gets one
+//	C=>m what   the client's data connection S=>m what   the server's
+//	m=>C what   what it gets there           m=>S what   what it gets there
+//
+// where what is `open PORT`, `EOF`, `RST` or data in Go's quotes; `m=>S open`
+// expects the mux to have dialled. Commands and replies end with CRLF unless they
+// stand in Go's quotes. Others set the stage or look at it:
+//
+//	set NAME VALUE   data, server or client (an address)
+//	refuse listen    the far side refuses to listen
+//	refuse PORT      nothing listens at the server's or the client's PORT
+//	wait DURATION    passes, in virtual time
+//	C closes, C resets, S closes   end the control connection
+//	C closed, S closed             it has been ended
+//	stop             the mux is told to stop
+//
+// Local data ports count up from 50001, those at the far side from 60001.
+func TestWire(t *testing.T) {
+	files, err := filepath.Glob("testdata/wire/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { play(t, string(text)) })
+		})
+	}
+}
+
+// player is the stage of one transcript.
+type player struct {
+	t          *testing.T
+	local, far *memNet
+	mux        *Mux
+	stop       context.CancelFunc
+	done       chan struct{}
+	client     *memConn // control
+	server     *memConn
+	clientData *memConn
+	serverData *memConn
+	dataPorts  map[string]*memListener
+	clientHost string
+	refused    map[string]bool
+	log        bytes.Buffer
+}
+
+func play(t *testing.T, text string) {
+	p := &player{
+		t: t, local: newMemNet(50001), far: newMemNet(60001), done: make(chan struct{}),
+		dataPorts: make(map[string]*memListener), refused: make(map[string]bool), clientHost: "127.0.0.1",
+	}
+	p.mux = &Mux{
+		Remote: p.far, Local: p.local, Server: "127.0.0.1:21", Grace: 2 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("log:\n%s", p.log.String())
+		}
+		p.end()
+	}()
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line = strings.TrimRight(line, "\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		who, what, _ := strings.Cut(line, " ")
+		if err := p.step(who, strings.TrimLeft(what, " ")); err != nil {
+			t.Fatalf("line %d, %q: %v", number, line, err)
+		}
+	}
+	synctest.Wait()
+	for who, c := range map[string]*memConn{"client": p.client, "server": p.server} {
+		if c != nil {
+			if rest, _ := c.in.takeAll(); rest != "" {
+				t.Errorf("the %s got more: %q", who, rest)
+			}
+		}
+	}
+}
+
+// begin lets the client connect.
+func (p *player) begin() error {
+	if p.client != nil {
+		return nil
+	}
+	ln, err := p.far.listen(p.mux.Server)
+	if err != nil {
+		return err
+	}
+	host := netip.MustParseAddr(p.clientHost)
+	p.local.dialFrom = host
+	here, there := memPipe(netip.AddrPortFrom(host, 40000), netip.AddrPortFrom(host, 2121))
+	p.client = here
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	go func() {
+		defer close(p.done)
+		p.mux.ServeConn(ctx, there)
+	}()
+	c, err := ln.Accept()
+	p.server, _ = c.(*memConn)
+	if p.refused["listen"] {
+		p.far.noListen = errors.New("sshd refuses to listen")
+	}
+	return err
+}
+
+// end takes the stage down; the session must end by itself then.
+func (p *player) end() {
+	if p.client == nil {
+		return
+	}
+	p.client.Close()
+	p.server.Close()
+	for _, c := range []*memConn{p.clientData, p.serverData} {
+		if c != nil {
+			c.Close()
+		}
+	}
+	p.stop()
+	<-p.done
+}
+
+func (p *player) step(who, what string) error {
+	switch who {
+	case "set":
+		name, value, _ := strings.Cut(what, " ")
+		switch name {
+		case "data":
+			p.mux.Data = DataMode(value)
+		case "server":
+			p.mux.Server = value
+		case "client":
+			p.clientHost = value
+		default:
+			return errors.New("unknown setting")
+		}
+		return nil
+	case "refuse":
+		p.refused[what] = true
+		return nil
+	}
+	if err := p.begin(); err != nil {
+		return err
+	}
+	synctest.Wait()
+	switch who {
+	case "wait":
+		d, err := time.ParseDuration(what)
+		<-time.After(d)
+		return err
+	case "stop":
+		p.stop()
+	case "C->m":
+		return p.send(p.client, what)
+	case "S->m":
+		return p.send(p.server, what)
+	case "m->C":
+		return p.expect(p.client, what)
+	case "m->S":
+		return p.expect(p.server, what)
+	case "C", "S":
+		c := map[string]*memConn{"C": p.client, "S": p.server}[who]
+		switch what {
+		case "closes":
+			return c.CloseWrite()
+		case "resets":
+			c.SetLinger(0)
+			return c.Close()
+		case "closed":
+			if _, err := c.in.takeAll(); err != io.EOF {
+				return fmt.Errorf("not closed: %v", err)
+			}
+			return nil
+		}
+		return errors.New("unknown")
+	case "C=>m":
+		return p.dataSend(&p.clientData, p.local, what)
+	case "S=>m":
+		return p.dataSend(&p.serverData, p.far, what)
+	case "m=>C":
+		return p.dataExpect(&p.clientData, p.local, p.clientHost, what)
+	case "m=>S":
+		return p.dataExpect(&p.serverData, p.far, hostOf(p.mux.Server), what)
+	default:
+		return errors.New("unknown step")
+	}
+	return nil
+}
+
+func hostOf(addr string) string {
+	return netip.MustParseAddrPort(addr).Addr().String()
+}
+
+// control returns the bytes of a line of the control connection.
+func control(what string) (string, error) {
+	if strings.HasPrefix(what, `"`) {
+		return strconv.Unquote(what)
+	}
+	return what + "\r\n", nil
+}
+
+func (p *player) send(c *memConn, what string) error {
+	// What passes by announces the data ports; they have to be there in time.
+	if c == p.server {
+		if port, err := ParseEPSV(what); err == nil && strings.HasPrefix(what, "229") {
+			p.listen(p.far, hostOf(p.mux.Server), port)
+		} else if port, err := ParsePASV(what); err == nil && strings.HasPrefix(what, "227") {
+			p.listen(p.far, hostOf(p.mux.Server), port)
+		}
+	} else if ap, err := ParsePORT(strings.TrimPrefix(what, "PORT ")); err == nil {
+		p.listen(p.local, p.clientHost, ap.Port())
+	} else if ap, err := ParseEPRT(strings.TrimPrefix(what, "EPRT ")); err == nil {
+		p.listen(p.local, p.clientHost, ap.Port())
+	}
+	text, err := control(what)
+	if err != nil {
+		return err
+	}
+	_, err = c.Write([]byte(text))
+	return err
+}
+
+func (p *player) listen(n *memNet, host string, port uint16) {
+	addr := netip.AddrPortFrom(netip.MustParseAddr(host), port).String()
+	if !p.refused[fmt.Sprint(port)] {
+		ln, _ := n.listen(addr)
+		if ln != nil {
+			p.dataPorts[addr] = ln.(*memListener)
+		}
+	}
+}
+
+func (p *player) expect(c *memConn, what string) error {
+	want, err := control(what)
+	if err != nil {
+		return err
+	}
+	if got := c.in.takeLine(); got != want {
+		return fmt.Errorf("got %q", got)
+	}
+	return nil
+}
+
+func (p *player) dataSend(c **memConn, n *memNet, what string) error {
+	if port, ok := strings.CutPrefix(what, "open "); ok {
+		host := "127.0.0.1"
+		if n == p.local {
+			host = p.clientHost
+		}
+		if from, other, ok := strings.Cut(port, " from "); ok { // somebody else comes
+			port, n.dialFrom = from, netip.MustParseAddr(other)
+			defer func(a netip.Addr) { n.dialFrom = a }(netip.MustParseAddr(p.clientHost))
+		}
+		conn, err := n.DialContext(context.Background(), "tcp", netip.AddrPortFrom(netip.MustParseAddr(host), portNumber(port)).String())
+		if err == nil {
+			*c = conn.(*memConn)
+		}
+		return err
+	}
+	if *c == nil {
+		return errors.New("no data connection")
+	}
+	switch what {
+	case "EOF":
+		return (*c).CloseWrite()
+	case "RST":
+		(*c).SetLinger(0)
+		return (*c).Close()
+	}
+	text, err := strconv.Unquote(what)
+	if err == nil {
+		_, err = (*c).Write([]byte(text))
+	}
+	return err
+}
+
+func (p *player) dataExpect(c **memConn, n *memNet, host, what string) error {
+	if port, ok := strings.CutPrefix(what, "open "); ok {
+		addr := netip.AddrPortFrom(netip.MustParseAddr(host), portNumber(port)).String()
+		ln := p.dataPorts[addr]
+		if ln == nil {
+			return fmt.Errorf("nobody listens at %s", addr)
+		}
+		select {
+		case conn := <-ln.backlog:
+			*c = conn.(*memConn)
+			return ln.Close()
+		default:
+			return fmt.Errorf("nobody has come to %s; dialled: %v", addr, n.dialled)
+		}
+	}
+	if *c == nil {
+		return errors.New("no data connection")
+	}
+	got, end := (*c).in.takeAll()
+	switch want, err := strconv.Unquote(what); {
+	case what == "EOF" && got == "" && end == io.EOF:
+	case what == "RST" && end == syscall.ECONNRESET:
+	case what == "nothing" && got == "" && end == nil:
+	case err == nil && got == want:
+	default:
+		return fmt.Errorf("got %q, %v", got, end)
+	}
+	return nil
+}
+
+func portNumber(s string) uint16 {
+	n, _ := strconv.ParseUint(s, 10, 16)
+	return uint16(n)
+}
