@@ -1,0 +1,44 @@
+package tunnel
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// agentPatience is how long the agent may take to list its keys.
+const agentPatience = 5 * time.Second
+
+// agentKeys lists the keys of the agent at SSH_AUTH_SOCK; without one there are
+// none. They sign until closeAgent is called or ctx is done.
+func agentKeys(ctx context.Context, log *slog.Logger) (ids []*identity, closeAgent func()) {
+	path := os.Getenv("SSH_AUTH_SOCK")
+	if path == "" {
+		return nil, func() {}
+	}
+	conn, err := net.DialTimeout("unix", path, agentPatience)
+	if err != nil {
+		log.Debug("no agent", "err", err)
+		return nil, func() {}
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	closeAgent = func() { stop(); conn.Close() }
+	conn.SetDeadline(time.Now().Add(agentPatience))
+	signers, err := agent.NewClient(conn).Signers()
+	if err != nil {
+		log.Debug("agent gave no keys", "err", err)
+	}
+	for _, s := range signers {
+		label := "agent key"
+		if k, ok := s.PublicKey().(*agent.Key); ok && k.Comment != "" {
+			label += " " + clean(k.Comment)
+		}
+		ids = append(ids, &identity{label: label, pub: s.PublicKey(), signer: s})
+	}
+	conn.SetDeadline(time.Time{})
+	return ids, closeAgent
+}

@@ -1,0 +1,240 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A conn is one channel as a net.Conn. A read or write on a channel cannot be
+// called back, so goroutines with buffers of their own make them, and are left
+// behind when Close comes first; they end with the channel.
+type conn struct {
+	link          *link
+	ch            ssh.Channel
+	local, remote net.Addr
+
+	once   sync.Once
+	closed chan struct{}
+
+	reading sync.Once
+	pieces  chan piece // from receive, one ahead
+	rmu     sync.Mutex // one Read at a time
+	rest    piece      // of which Read has not returned all yet
+
+	wmu    sync.Mutex // one Write or CloseWrite at a time
+	halved bool       // CloseWrite was called
+}
+
+func newConn(l *link, ch ssh.Channel, local, remote net.Addr) *conn {
+	return &conn{link: l, ch: ch, local: local, remote: remote, closed: make(chan struct{}), pieces: make(chan piece, 1)}
+}
+
+// A chunk is what one packet carries.
+type chunk [32 << 10]byte
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+// A piece is what one read gave: some data, or an error that stays.
+type piece struct {
+	buf  *chunk
+	data []byte // in buf
+	err  error
+}
+
+// Read reads what the peer sent. At the end it returns io.EOF, or a *LostError if
+// the link is known to be gone; io.EOF is a clean end only if EOFErr says so.
+func (c *conn) Read(p []byte) (int, error) {
+	c.reading.Do(func() { go c.receive() })
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	select {
+	case <-c.closed:
+		return 0, c.opError("read", net.ErrClosed)
+	default:
+	}
+	if c.rest.buf == nil && c.rest.err == nil {
+		select {
+		case c.rest = <-c.pieces:
+		case <-c.closed:
+			return 0, c.opError("read", net.ErrClosed)
+		}
+	}
+	switch {
+	case c.rest.buf != nil:
+	case !c.link.alive():
+		return 0, c.link.err
+	default:
+		return 0, c.rest.err
+	}
+	n := copy(p, c.rest.data)
+	if c.rest.data = c.rest.data[n:]; len(c.rest.data) == 0 {
+		chunks.Put(c.rest.buf)
+		c.rest = piece{}
+	}
+	return n, nil
+}
+
+// receive reads from the channel until it ends or the conn is closed.
+func (c *conn) receive() {
+	for {
+		buf := chunks.Get().(*chunk)
+		n, err := c.ch.Read(buf[:])
+		if n == 0 {
+			chunks.Put(buf)
+		}
+		for _, pc := range []piece{{buf: buf, data: buf[:n]}, {err: err}} {
+			if len(pc.data) == 0 && pc.err == nil {
+				continue
+			}
+			select {
+			case c.pieces <- pc:
+			case <-c.closed:
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// An outcome is that of one write.
+type outcome struct {
+	n   int
+	err error
+}
+
+// send runs f, which sends something, unless the conn is closed; it does not wait
+// for f any longer when the conn gets closed meanwhile. The error is as Write's.
+func (c *conn) send(f func() (int, error)) (int, error) {
+	select {
+	case <-c.closed:
+		return 0, c.opError("write", net.ErrClosed)
+	default:
+	}
+	results := make(chan outcome, 1)
+	go func() {
+		n, err := f()
+		results <- outcome{n, err}
+	}()
+	select {
+	case r := <-results:
+		switch {
+		case r.err == nil:
+			return r.n, nil
+		case !c.link.alive():
+			return r.n, c.link.err
+		case r.err == io.EOF: // the peer has closed the channel
+			r.err = syscall.EPIPE
+		}
+		return r.n, c.opError("write", r.err)
+	case <-c.closed:
+		return 0, c.opError("write", net.ErrClosed)
+	}
+}
+
+// Write writes p. An error tells that not all of it went out; no error tells
+// only that it was sent.
+func (c *conn) Write(p []byte) (n int, err error) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.halved {
+		return 0, c.opError("write", syscall.EPIPE)
+	}
+	for len(p) > 0 && err == nil {
+		buf := chunks.Get().(*chunk)
+		part := buf[:copy(buf[:], p)]
+		var done int
+		done, err = c.send(func() (int, error) { return c.ch.Write(part) })
+		if err == nil {
+			chunks.Put(buf) // else whoever was left behind may have it still
+		}
+		n += done
+		p = p[done:]
+	}
+	return n, err
+}
+
+// CloseWrite tells the peer that no more will come. The other direction goes on.
+func (c *conn) CloseWrite() error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.halved {
+		return nil
+	}
+	_, err := c.send(func() (int, error) { return 0, c.ch.CloseWrite() })
+	if errors.Is(err, syscall.EPIPE) { // it has closed the channel, and does not care
+		err = nil
+	}
+	c.halved = err == nil
+	return err
+}
+
+// Close ends the channel and whatever is blocked in it.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		close(c.closed)
+		c.link.brief(func() { c.ch.Close() })
+	})
+	return nil
+}
+
+// EOFErr tells, after Read returned io.EOF, whether the peer ended the stream:
+// nil if so, a *LostError if the link died, or if it was not shown to live within
+// the keepalive limit or before the end of ctx. It takes a round trip, which all who
+// ask at the same time share.
+func (c *conn) EOFErr(ctx context.Context) error { return c.link.prove(ctx) }
+
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *conn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
+func (c *conn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+func (c *conn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
+
+func (c *conn) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: c.local, Addr: c.remote, Err: err}
+}
+
+// A nameAddr is a host:port whose host is a name that only the server can look up.
+type nameAddr string
+
+func (nameAddr) Network() string  { return "tcp" }
+func (a nameAddr) String() string { return string(a) }
+
+// tcpAddr is host and port as an address: a *net.TCPAddr if host is numeric.
+func tcpAddr(host string, port uint32) net.Addr {
+	if ip, err := netip.ParseAddr(host); err == nil && port <= 65535 {
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port)))
+	}
+	return nameAddr(net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10)))
+}
+
+// splitAddr takes apart what DialContext and Listen are given.
+func splitAddr(network, addr string) (host string, port uint32, err error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return "", 0, net.UnknownNetworkError(network)
+	}
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q: want a number up to 65535", text)
+	}
+	return host, uint32(n), nil
+}

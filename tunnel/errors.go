@@ -1,0 +1,186 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/pasvport/pasvport/sshconf"
+)
+
+// A ConnectError tells that no SSH connection could be made to a host: no
+// address, no TCP connection, no SSH server behind it, or too slow.
+type ConnectError struct {
+	Host string // as in the configuration
+	Addr string // what was dialled, numeric where known
+	Err  error
+}
+
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("connecting to %s (%s): %v", e.Host, e.Addr, e.Err)
+}
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// An AuthError tells that the server let none of our identities in.
+type AuthError struct {
+	User, Host string
+	// Tried names what was offered or why it was not, in order: keys with
+	// file or comment and fingerprint, then the other methods.
+	Tried []string
+	// Allowed are the methods that the server would still take; nil if it did not say.
+	Allowed []string
+	Err     error
+}
+
+func (e *AuthError) Error() string {
+	tried, takes := "nothing to offer", ""
+	if len(e.Tried) > 0 {
+		tried = "tried " + strings.Join(e.Tried, ", ")
+	}
+	if len(e.Allowed) > 0 {
+		takes = "; the server takes " + clean(strings.Join(e.Allowed, ", "))
+	}
+	return fmt.Sprintf("logging in to %s as %s: %s%s: %s", e.Host, e.User, tried, takes, clean(e.Err.Error()))
+}
+
+func (e *AuthError) Unwrap() error { return e.Err }
+
+// A HostKeyError tells that the server's host key was refused. It is unknown when
+// File is empty and Err nil; else it conflicts with, or is revoked by, that line.
+type HostKeyError struct {
+	Host        string // as in the configuration
+	Addr        string // as known_hosts writes it
+	KeyType     string
+	Fingerprint string // SHA256:...
+	File        string // of the line that speaks against the key
+	Line        int
+	Revoked     bool
+	Err         error // what else was wrong: a bad certificate, a question without an answer
+}
+
+func (e *HostKeyError) Error() string {
+	key := fmt.Sprintf("host key of %s (%s %s)", e.Addr, e.KeyType, e.Fingerprint)
+	switch {
+	case e.Revoked:
+		return fmt.Sprintf("%s is revoked by %s:%d", key, e.File, e.Line)
+	case e.File != "":
+		return fmt.Sprintf("%s is not the one in %s:%d", key, e.File, e.Line)
+	case e.Err != nil:
+		return fmt.Sprintf("%s is refused: %v", key, e.Err)
+	}
+	return key + " is unknown"
+}
+
+func (e *HostKeyError) Unwrap() error { return e.Err }
+
+// An OpenError is the server's refusal to open a stream (RFC 4254, section 5.1).
+type OpenError struct {
+	Addr    string
+	Reason  ssh.RejectionReason
+	Message string // the server's words
+	Err     error
+}
+
+func (e *OpenError) Error() string {
+	switch e.Reason {
+	case ssh.Prohibited:
+		return fmt.Sprintf("sshd does not allow a connection to %s (AllowTcpForwarding, PermitOpen or permitopen=)", e.Addr)
+	case ssh.ConnectionFailed:
+		return fmt.Sprintf("sshd cannot connect to %s: %s", e.Addr, clean(e.Message))
+	}
+	return fmt.Sprintf("sshd opens no channel to %s: %v: %s", e.Addr, e.Reason, clean(e.Message))
+}
+
+func (e *OpenError) Unwrap() error { return e.Err }
+
+// A ForwardError is the server's refusal to listen for us; it gives no reason.
+type ForwardError struct{ Addr string }
+
+func (e *ForwardError) Error() string {
+	return fmt.Sprintf("sshd does not listen on %s for us (AllowTcpForwarding, PermitListen, or the port is taken)", e.Addr)
+}
+
+// A LostError tells that the SSH connection under a stream or listener is gone,
+// or cannot be shown to be alive. It is an io.ErrUnexpectedEOF, and never io.EOF.
+type LostError struct {
+	Host string
+	Err  error // why; net.ErrClosed when the tunnel was closed on this side
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("SSH connection to %s lost: %s", e.Host, clean(e.Err.Error()))
+}
+
+func (e *LostError) Unwrap() []error { return []error{io.ErrUnexpectedEOF, e.Err} }
+
+// A ProxyCommandError tells that the configuration asks for a ProxyCommand.
+type ProxyCommandError struct{ Host, Command string }
+
+func (e *ProxyCommandError) Error() string {
+	return fmt.Sprintf("connecting to %s: ProxyCommand is not supported yet; use ProxyJump", e.Host)
+}
+
+var (
+	errPeerClosed = errors.New("the server closed the connection")
+	errSilent     = fmt.Errorf("no answer to keepalives: %w", os.ErrDeadlineExceeded)
+)
+
+// noEOF keeps io.EOF out of an error's chain, where it would pass for a clean end.
+func noEOF(err error) error {
+	switch {
+	case !errors.Is(err, io.EOF):
+		return err
+	case err == io.EOF:
+		return errPeerClosed
+	}
+	return errors.New(strings.TrimSuffix(err.Error(), "EOF") + errPeerClosed.Error())
+}
+
+// dialError turns what package net says into a ConnectError that says it once.
+func dialError(h *sshconf.Host, addr string, err error) error {
+	if op, ok := err.(*net.OpError); ok {
+		if op.Addr != nil {
+			addr = op.Addr.String()
+		}
+		err = op.Err
+	}
+	if sys, ok := err.(*os.SyscallError); ok {
+		err = sys.Err
+	}
+	return &ConnectError{Host: display(h), Addr: addr, Err: noEOF(err)}
+}
+
+// clean makes a server's words fit for a terminal and for one line.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// display is how a host is called in messages: as the user calls it.
+func display(h *sshconf.Host) string {
+	if h.Alias != "" {
+		return h.Alias
+	}
+	return h.HostName
+}
+
+// address is where a host is dialled.
+func address(h *sshconf.Host) string {
+	port := h.Port
+	if port == 0 {
+		port = 22
+	}
+	return net.JoinHostPort(h.HostName, strconv.Itoa(port))
+}

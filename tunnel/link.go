@@ -1,0 +1,238 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// grace is how long a Close waits for its message to go out, so that what is
+// done next comes behind it; on a stalled link it does not wait for ever.
+const grace = 100 * time.Millisecond
+
+// A link is one live SSH connection, perhaps inside another.
+type link struct {
+	host string // for messages
+	log  *slog.Logger
+	ssh  ssh.Conn
+	raw  *wire
+	via  *link // the hop before, closed with this one; or nil
+
+	done chan struct{}
+	err  error // a *LostError, once dead or done
+
+	wg        sync.WaitGroup
+	mu        sync.Mutex
+	dead      bool
+	listeners []*listener
+	pinger    pinger
+	silence   time.Duration // after which a peer counts as gone
+}
+
+// start takes over an SSH connection after its handshake.
+func start(host string, log *slog.Logger, conn ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, raw *wire, via *link) *link {
+	l := &link{host: host, log: log, ssh: conn, raw: raw, via: via, done: make(chan struct{}), silence: defaultInterval * (defaultCount + 1)}
+	l.wg.Go(func() { ssh.DiscardRequests(reqs) })
+	l.wg.Go(func() { l.dispatch(chans) })
+	l.wg.Go(func() {
+		err := noEOF(conn.Wait())
+		if via != nil && !via.alive() {
+			err = via.err // it took this one along
+		}
+		l.fail(err)
+	})
+	go l.startSession()
+	return l
+}
+
+func (l *link) alive() bool {
+	select {
+	case <-l.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// fail ends the link; the first cause stands.
+func (l *link) fail(cause error) {
+	l.mu.Lock()
+	if l.dead {
+		l.mu.Unlock()
+		return
+	}
+	l.dead = true
+	l.err = &LostError{Host: l.host, Err: noEOF(cause)}
+	l.mu.Unlock()
+	close(l.done)
+	if !errors.Is(cause, net.ErrClosed) {
+		l.log.Warn("connection lost", "host", l.host, "err", cause)
+	}
+	if l.via != nil {
+		l.via.fail(net.ErrClosed)
+	}
+	l.raw.Close()
+}
+
+// broken is called when something sent or asked on the connection failed with
+// err: the connection is over then, and knows the better reason in a moment.
+func (l *link) broken(err error) error {
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+	case <-timer.C:
+		l.fail(err)
+		<-l.done
+	}
+	return l.err
+}
+
+// wait returns when the link has ended and its goroutines are gone.
+func (l *link) wait() {
+	<-l.done
+	l.wg.Wait()
+	if l.via != nil {
+		l.via.wait()
+	}
+}
+
+// goes starts f unless the link is dead, which it tells, and has wait wait for it.
+func (l *link) goes(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.dead {
+		l.wg.Go(f)
+	}
+	return !l.dead
+}
+
+// brief runs f, which sends something, and waits for it a moment at most.
+func (l *link) brief(f func()) {
+	sent := make(chan struct{})
+	if !l.goes(func() { f(); close(sent) }) {
+		return
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-sent:
+	case <-l.done:
+	case <-timer.C:
+	}
+}
+
+// dispatch answers what the server opens. It blocks on nobody: an unread queue
+// here would stop the whole connection.
+func (l *link) dispatch(chans <-chan ssh.NewChannel) {
+	for nc := range chans {
+		if nc.ChannelType() == "forwarded-tcpip" {
+			l.forwarded(nc)
+		} else {
+			nc.Reject(ssh.UnknownChannelType, "not expected")
+		}
+	}
+}
+
+// startSession runs "true": sshd sets TCP_NODELAY on its socket only when a
+// session starts. Where sessions are refused it is done without.
+func (l *link) startSession() {
+	ch, reqs, err := l.ssh.OpenChannel("session", nil)
+	if err != nil {
+		l.log.Debug("no session", "host", l.host, "err", err)
+		return
+	}
+	go ssh.DiscardRequests(reqs)
+	ok, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{"true"}))
+	l.log.Debug("session", "host", l.host, "started", ok, "err", err)
+	if ok { // what runs may be something else, if sshd is told so: it gets its time, and says little
+		ch.CloseWrite()
+		io.CopyN(io.Discard, ch, 64<<10)
+	}
+	ch.Close()
+}
+
+// dial opens a direct-tcpip channel (RFC 4254, section 7.2).
+func (l *link) dial(ctx context.Context, host string, port uint32) (*conn, error) {
+	type result struct {
+		ch  ssh.Channel
+		err error
+	}
+	remote := tcpAddr(host, port)
+	results := make(chan result)
+	go func() {
+		ch, reqs, err := l.ssh.OpenChannel("direct-tcpip", ssh.Marshal(struct {
+			Host       string
+			Port       uint32
+			Origin     string
+			OriginPort uint32
+		}{host, port, "0.0.0.0", 0}))
+		if err == nil {
+			go ssh.DiscardRequests(reqs)
+		}
+		select {
+		case results <- result{ch, err}:
+			return
+		case <-ctx.Done():
+		case <-l.done:
+		}
+		if err == nil {
+			ch.Close()
+		}
+	}()
+	select {
+	case r := <-results:
+		var refused *ssh.OpenChannelError
+		if errors.As(r.err, &refused) {
+			return nil, &OpenError{Addr: remote.String(), Reason: refused.Reason, Message: refused.Message, Err: r.err}
+		} else if r.err != nil {
+			return nil, l.broken(r.err)
+		}
+		return newConn(l, r.ch, &net.TCPAddr{IP: net.IPv4zero}, remote), nil
+	case <-ctx.Done():
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: remote, Err: ctx.Err()}
+	case <-l.done:
+		return nil, l.err
+	}
+}
+
+// A wire is the connection under SSH. It notes when the peer was last heard of.
+type wire struct {
+	net.Conn
+	epoch time.Time
+	heard atomic.Int64 // since epoch
+	end   atomic.Pointer[error]
+}
+
+func newWire(c net.Conn) *wire { return &wire{Conn: c, epoch: time.Now()} }
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.heard.Store(int64(time.Since(w.epoch)))
+	}
+	if err != nil {
+		w.end.Store(&err)
+	}
+	return n, err
+}
+
+// quiet is for how long nothing has come.
+func (w *wire) quiet() time.Duration {
+	return time.Since(w.epoch) - time.Duration(w.heard.Load())
+}
+
+// ended is the error that reading ended with, or nil.
+func (w *wire) ended() error {
+	if err := w.end.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+// Package tunnel makes and keeps one SSH connection to a destination and lends
+// out its forwardings as Go connections and listeners.
+//
+//   - Transport and host keys: RFC 4253, with known_hosts as ssh reads it
+//   - publickey and password: RFC 4252; keyboard-interactive: RFC 4256
+//   - Channels: RFC 4254, section 5; direct-tcpip and tcpip-forward: section 7
+//
+// What comes out behaves as a TCP connection does: it can be closed by halves,
+// closing it frees whoever is blocked in it, and a link that broke reads as a
+// [LostError]. The one thing that it cannot see at once is told by EOFErr: see
+// [Tunnel.DialContext].
+//
+// A host key that is not the one on file is refused whatever the configuration
+// says, and so is ProxyCommand for now. The package runs no shell but the "true"
+// that each connection starts, for sshd's sake; it prints nothing, and what it has to
+// ask goes through [Prompter].
+package tunnel
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/pasvport/pasvport/sshconf"
+)
+
+// Prompter asks the person in front of the program. A Prompter is asked one
+// thing at a time, and gives up with an error when ctx is done; a Close of the
+// tunnel waits for that. An error ends the attempt to connect.
+type Prompter interface {
+	// Secret asks for what must not be shown while it is typed.
+	Secret(ctx context.Context, prompt string) (string, error)
+	// Ask asks for what may be shown.
+	Ask(ctx context.Context, prompt string) (string, error)
+}
+
+// Options are what a Tunnel needs besides the destination. The zero value will do.
+type Options struct {
+	// Jump resolves a hop of ProxyJump. Without it, ProxyJump is an error.
+	Jump func(hop string) (*sshconf.Host, error)
+	// Prompter asks for passwords, passphrases and the word on unknown host
+	// keys. When it is nil, whatever would be asked is refused.
+	Prompter Prompter
+	// Logger gets the log, which never holds a secret. Nil discards it.
+	Logger *slog.Logger
+}
+
+// A Tunnel is one SSH connection to one destination, made when it is needed and
+// made anew when it is needed after it was lost. Its methods may be called by
+// several goroutines at once.
+type Tunnel struct {
+	host   *sshconf.Host
+	opts   Options
+	log    *slog.Logger
+	keys   keyring
+	prompt sync.Mutex // one question at a time
+
+	wg      sync.WaitGroup // the attempts; each lives as long as its link
+	mu      sync.Mutex
+	closed  bool
+	link    *link    // nil before the first, may be dead
+	attempt *attempt // nil unless one is under way
+}
+
+// An attempt is one connecting, shared by all who wait for it.
+type attempt struct {
+	waiters int // under Tunnel.mu; nobody left cancels it
+	cancel  context.CancelFunc
+	done    chan struct{}
+	link    *link // these two once done is closed
+	err     error
+}
+
+// New returns the tunnel to host. It connects nothing yet. Neither host nor what
+// Jump returns may be changed afterwards.
+func New(host *sshconf.Host, opts Options) *Tunnel {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Tunnel{host: host, opts: opts, log: log}
+}
+
+// Connect makes the SSH connection unless one is up. Callers that come while it
+// is being made share the attempt and its outcome; it goes on as long as one of
+// them still waits. Its errors hold a [ConnectError], [HostKeyError], [AuthError],
+// [ProxyCommandError], or net.ErrClosed after Close.
+func (t *Tunnel) Connect(ctx context.Context) error {
+	_, err := t.up(ctx)
+	return err
+}
+
+// DialContext opens a stream to addr, as the SSH server sees it: host:port with
+// a numeric port; network is tcp, tcp4 or tcp6 and tells the server nothing. It
+// connects first when there is no live connection. The end of ctx ends the
+// dialling at once and has no say over the stream. A refusal by the server is an
+// [OpenError]. There are no deadlines.
+//
+// The stream has CloseWrite() error. It also has EOFErr(context.Context) error,
+// for x/crypto/ssh ends a stream with io.EOF as well when the connection under
+// it dies: asked after io.EOF, EOFErr makes sure by a round trip and returns nil
+// when the peer did end the stream, else a [LostError].
+func (t *Tunnel) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, port, err := splitAddr(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if port == 0 {
+		return nil, &net.AddrError{Err: "port 0 cannot be dialled", Addr: addr}
+	}
+	l, err := t.up(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.dial(ctx, host, port)
+}
+
+// Listen has the SSH server listen at addr and returns what arrives there; port
+// 0 takes a free one, which the listener's Addr tells. A server may listen on
+// another address than it was asked to and not say so. It connects first when
+// there is no live connection. A refusal is a [ForwardError]. A listener ends with
+// its SSH connection. Streams that nobody accepts are few: 16 wait, more are
+// refused.
+func (t *Tunnel) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	host, port, err := splitAddr(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	l, err := t.up(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.listen(ctx, host, port)
+}
+
+// Close ends the connection and all that runs over it, and waits for its
+// goroutines. What is called afterwards fails with net.ErrClosed.
+func (t *Tunnel) Close() error {
+	t.mu.Lock()
+	t.closed = true
+	if t.attempt != nil {
+		t.attempt.cancel()
+	}
+	l := t.link
+	t.mu.Unlock()
+	if l != nil {
+		l.fail(net.ErrClosed)
+	}
+	t.wg.Wait()
+	return nil
+}
+
+// up returns a link that was alive a moment ago.
+func (t *Tunnel) up(ctx context.Context) (*link, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	switch {
+	case t.closed:
+		t.mu.Unlock()
+		return nil, t.errClosed()
+	case t.link != nil && t.link.alive():
+		defer t.mu.Unlock()
+		return t.link, nil
+	case t.attempt == nil:
+		actx, cancel := context.WithCancel(context.Background())
+		t.attempt = &attempt{cancel: cancel, done: make(chan struct{})}
+		a := t.attempt
+		t.wg.Go(func() { t.run(actx, a) })
+	}
+	a := t.attempt
+	a.waiters++
+	t.mu.Unlock()
+
+	select {
+	case <-a.done:
+		return a.link, a.err
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a.waiters--; a.waiters == 0 {
+		a.cancel()
+		if t.attempt == a {
+			t.attempt = nil // whoever comes next starts over
+		}
+	}
+	return nil, fmt.Errorf("connecting to %s: %w", display(t.host), ctx.Err())
+}
+
+// run makes the attempt, hands out its link and stays until that has ended.
+func (t *Tunnel) run(ctx context.Context, a *attempt) {
+	defer a.cancel()
+	a.link, a.err = t.connect(ctx)
+	t.mu.Lock()
+	if t.attempt == a {
+		t.attempt = nil
+	}
+	if a.err == nil && (t.closed || a.waiters == 0) {
+		a.link.fail(net.ErrClosed)
+	} else if a.err == nil {
+		t.link = a.link
+	}
+	if t.closed {
+		a.err = t.errClosed()
+	}
+	t.mu.Unlock()
+	close(a.done)
+	if a.link != nil {
+		a.link.wait()
+	}
+}
+
+func (t *Tunnel) errClosed() error {
+	return fmt.Errorf("tunnel to %s: %w", display(t.host), net.ErrClosed)
+}
