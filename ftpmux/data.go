@@ -299,7 +299,11 @@ func (d *dataConn) verdict() verdict {
 	switch {
 	case d.err != nil:
 		return broken
-	case d.direction != upload && d.down.whole, d.direction != download && d.up.whole:
+	case d.direction == eitherWay && d.up.whole:
+		if d.down.whole || d.down.moved.Load() == 0 && d.up.moved.Load() > 0 {
+			return whole
+		}
+	case d.direction != upload && d.down.whole, d.direction == upload && d.up.whole:
 		return whole
 	}
 	return undecided
@@ -339,34 +343,32 @@ func (d *dataConn) awaitReply() {
 	}
 	d.within(replyTimeout, func() {
 		if !d.finished {
-			d.over = true
 			d.breakWith(fmt.Errorf("no final reply within %v of the end of data", replyTimeout))
+			if x := d.s.queue.of(d); x != nil {
+				d.s.abandon(x)
+			}
 		}
 	})
 }
 
-// breakOff marks d as broken and resets the client's end. It returns the
-// server's end, which is the caller's to close.
-func (d *dataConn) breakOff(why error) (server net.Conn) {
-	if d.finished {
-		return nil
-	}
-	if d.err == nil {
-		d.err = why
-	}
-	d.cancel()
-	if d.client != nil {
-		reset(d.client)
-	}
-	return d.server
+// uploading tells whether the server may still take what it has for the whole
+// file if its end were closed now.
+func (d *dataConn) uploading() bool {
+	return d.running && d.direction == upload && !d.finished && d.verdict() == undecided
 }
 
-// breakWith ends d as broken.
+// breakWith ends d as broken. The final reply to its transfer is waited for, but
+// not for ever.
 func (d *dataConn) breakWith(why error) {
-	if server := d.breakOff(why); server != nil {
-		d.s.work.Go(func() { server.Close() })
+	if d.finished {
+		return
 	}
+	d.err = why
+	d.close(true)
 	d.s.sayHeld()
+	if x := d.s.queue.of(d); x != nil {
+		d.s.unless(x, func() { d.s.abandon(x) })
+	}
 }
 
 // fail ends d before a transfer began on it. A transfer command that waits for

@@ -64,14 +64,15 @@ func (s *session) eprt(cmd command) {
 
 // openPassive gets a server half and then listens for the client.
 func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
-	d := s.newData()
+	d, x := s.newData(), s.promise(cmd)
 	s.busy = cmd.name
-	refuse := s.refuser(cmd, d)
+	refuse := s.refuser(x, d)
 	get := s.askPassive
 	if s.mux.Data == Active {
 		get = s.askActive
 	}
 	get(d, refuse, func() {
+		s.settling = true
 		s.aside(func(ctx context.Context) (event, undo func()) {
 			ln, err := s.mux.local().Listen(ctx, "tcp", netip.AddrPortFrom(s.localAddr, 0).String())
 			if err != nil {
@@ -83,22 +84,22 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 					refuse("425 No data connection: " + oneLine(d.err.Error()))
 					return
 				}
-				s.busy = ""
+				s.busy, s.settling = "", false
 				d.listen(ln)
 				reply := format(netip.AddrPortFrom(s.localAddr, portOfListener(ln)))
 				s.log.Info("rewrote", "reply", reply, "for", cmd, "in place of", d.serverSays)
-				s.answer(cmd, reply)
+				s.fulfil(x, reply)
 			}, func() { ln.Close() }
 		})
 	})
 }
 
 // refuser returns what gives d up and tells the client so.
-func (s *session) refuser(cmd command, d *dataConn) func(reply string) {
+func (s *session) refuser(x *exchange, d *dataConn) func(reply string) {
 	return func(reply string) {
-		s.busy, s.data = "", nil
+		s.busy, s.settling, s.data = "", false, nil
 		d.close(true)
-		s.answer(cmd, reply)
+		s.fulfil(x, reply)
 	}
 }
 
@@ -114,20 +115,24 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 		s.answer(cmd, fmt.Sprintf("501 %s must name the client's own address, %s, and a port from 1024", cmd.name, s.clientAddr))
 		return
 	}
-	d := s.newData()
+	d, x := s.newData(), s.promise(cmd)
 	d.dialClient = netip.AddrPortFrom(s.clientAddr, ap.Port())
 	s.busy = cmd.name
 	done := func() {
 		s.busy = ""
 		s.log.Info("rewrote", "command", cmd, "to", d.askedServer)
-		s.answer(cmd, "200 "+cmd.name+" command successful")
+		s.fulfil(x, "200 "+cmd.name+" command successful")
 	}
-	refuse := s.refuser(cmd, d)
+	refuse := s.refuser(x, d)
 	switch {
 	case s.mux.Data == Active:
 		s.askActive(d, refuse, done)
 	case s.mux.Data != Passive && !s.noPORT && s.serverOnLoopback():
 		s.askActive(d, func(reply string) {
+			if final(reply) {
+				refuse(reply)
+				return
+			}
 			s.log.Info("active mode does not work here; asking the server for a passive port", "reason", reply)
 			s.noPORT = true
 			d.stopFar()
@@ -170,13 +175,20 @@ func (s *session) askPassive(d *dataConn, refuse func(reply string), done func()
 		case code == 229 && err == nil:
 			d.dialServer(port, reply)
 			done()
-		case code == 530 || code == 421 || code == 0: // it would say the same to PASV
+		case code == 0 || final(reply):
 			refuse(reply)
 		default:
 			s.log.Debug("EPSV did not work, trying PASV", "reply", reply)
 			askPASV()
 		}
 	})
+}
+
+// final tells whether a refusal is one that any other way to a data connection
+// would get as well.
+func final(reply string) bool {
+	code, _ := replyCode([]byte(reply))
+	return code == 530 || code == 421
 }
 
 // askActive has the far side listen and tells the server to connect there.

@@ -29,6 +29,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -99,24 +100,50 @@ const (
 // Serve answers FTP clients on ln until ctx is done; then it closes ln, ends
 // idle sessions with 421 at once and those with a transfer when that is
 // through, after Grace at the latest, and returns nil. The failure of one
-// client is logged and does not end the others. It returns an error only when
-// ln fails.
+// client is logged and does not end the others, and so is a passing lack of
+// descriptors. It returns an error only when ln fails.
 func (m *Mux) Serve(ctx context.Context, ln net.Listener) error {
-	defer context.AfterFunc(ctx, func() { ln.Close() })()
-	defer ln.Close()
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
-	for {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer ln.Close()
+	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	for pause := minPause; ; {
 		c, err := ln.Accept()
 		switch {
 		case err == nil:
+			pause = minPause
 			sessions.Go(func() { m.ServeConn(ctx, c) })
 		case ctx.Err() != nil:
 			return nil
-		default:
+		case !passing(err):
 			return fmt.Errorf("accepting FTP clients on %s: %w", ln.Addr(), err)
+		default:
+			m.logger().Warn("cannot accept an FTP client", "error", err, "pause", pause)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			pause = min(2*pause, maxPause)
 		}
 	}
+}
+
+// How long Serve waits when the system has nothing left for another client.
+const (
+	minPause = 5 * time.Millisecond
+	maxPause = time.Second
+)
+
+// passing tells whether accepting may work again later.
+func passing(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // ServeConn serves one client and returns when its session is over and all of

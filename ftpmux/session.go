@@ -46,15 +46,19 @@ type session struct {
 	midReply  bool
 	held      *exchange // a transfer whose 226 waits for the end of its data
 
-	waiting []command // read, and not acted on yet
-	busy    string    // what they wait for, "" for nothing
-	pending *exchange // a transfer command that waits for its data connection
+	waiting  []command // read, and not acted on yet
+	busy     string    // what they wait for, "" for nothing
+	pending  *exchange // a transfer command that waits for its data connection
+	settling bool      // an answer from here is being made; the server's wait behind it
+	restart  bool      // the server holds a REST that its next transfer uses up
 
 	data     *dataConn // of the next transfer
 	datas    map[*dataConn]struct{}
 	epsvOnly bool // the client sent EPSV ALL
 	noEPSV   bool // the server answers PASV but not EPSV
 	noPORT   bool // the server cannot connect to a listener at the far side
+
+	greetingTimer *time.Timer
 
 	quit       bool // the client said so
 	clientGone bool
@@ -84,7 +88,7 @@ func newSession(m *Mux, log *slog.Logger, client, server net.Conn) *session {
 		datas:      make(map[*dataConn]struct{}),
 		busy:       "the server's greeting",
 	}
-	s.queue = queue{{done: s.greeted}}
+	s.queue = queue{{own: true, done: s.greeted}} // the greeting answers no command
 	return s
 }
 
@@ -94,12 +98,12 @@ func (s *session) run(stop context.Context) {
 	s.toClient, s.toServer = newOutbox(s.client), newOutbox(s.server)
 	s.work.Go(s.readClient)
 	s.work.Go(s.readServer)
-	greeting := s.after(greetingTimeout, func() {
-		if s.busy != "" && len(s.queue) > 0 && s.queue[0].cmd.name == "" {
+	s.greetingTimer = s.after(greetingTimeout, func() {
+		if s.greeting() {
 			s.fail(fmt.Sprintf("no FTP greeting from %s within %v", s.mux.Server, greetingTimeout))
 		}
 	})
-	defer greeting.Stop()
+	defer s.greetingTimer.Stop()
 
 	stopped := stop.Done()
 	for !s.ended {
@@ -109,7 +113,7 @@ func (s *session) run(stop context.Context) {
 
 	s.cancel()
 	for d := range s.datas {
-		if d.running && d.direction == upload && d.verdict() == undecided {
+		if d.uploading() {
 			s.abortUpload(d, errors.New(s.reason))
 		} else {
 			d.close(true)
@@ -142,7 +146,7 @@ func (s *session) next(stopped *<-chan struct{}) {
 	if s.toClient.full() {
 		commands, replies, room2 = nil, nil, s.toClient.room
 	}
-	if s.held != nil {
+	if s.held != nil || s.settling {
 		replies = nil
 	}
 	select {
@@ -224,10 +228,10 @@ func (s *session) after(d time.Duration, event func()) *time.Timer {
 func (s *session) onCommand(cmd command, err error) {
 	switch {
 	case errors.Is(err, errTooLong):
-		s.answer(cmd, fmt.Sprintf("500 A command line is at most %d bytes long here", maxCommand))
+		s.waiting = append(s.waiting, command{verb: verb{handle: (*session).refuseLong}})
 	case err != nil:
 		s.onClientEnd(err)
-	case cmd.text == "": // some servers answer it and some do not
+	case strings.TrimSpace(cmd.text) == "": // some servers answer it and some do not
 	case cmd.verb.urgent && (s.busy != "" || len(s.waiting) > 0):
 		s.handle(cmd)
 	default:
@@ -269,21 +273,15 @@ func (s *session) forward(x *exchange, then func()) {
 }
 
 // ask sends a command of the mux's own; done gets the last line of its final
-// reply, or code 0 if the server gives none in time.
+// reply, or a 425 with code 0 if the server gives none in time.
 func (s *session) ask(text string, done func(code int, reply string)) {
-	x := &exchange{cmd: ownCommand(text)}
-	var timer *time.Timer
-	x.done = func(code int, raw []byte) {
-		timer.Stop()
-		done(code, lastLine(raw))
-	}
-	timer = s.after(replyTimeout, func() {
-		if slices.Contains(s.queue, x) {
-			s.log.Warn("no reply from the server", "line", text, "after", replyTimeout)
-			s.onFinal(x, 0, fmt.Appendf(nil, "425 The server gave no reply to %s within %v", x.cmd.name, replyTimeout))
-		}
-	})
+	x := &exchange{cmd: ownCommand(text), own: true}
+	x.done = func(code int, raw []byte) { done(code, lastLine(raw)) }
 	s.forward(x, nil)
+	s.unless(x, func() {
+		s.giveUp(x)
+		done(0, fmt.Sprintf("425 The server gave no reply to %s within %v", x.cmd.name, replyTimeout))
+	})
 }
 
 // ownCommand makes a command of the mux's own, which no verb handles.
@@ -292,28 +290,81 @@ func ownCommand(text string) command {
 	return command{text: text, name: name, arg: arg}
 }
 
+// unless runs event if x has no final reply within replyTimeout.
+func (s *session) unless(x *exchange, event func()) {
+	s.after(replyTimeout, func() {
+		switch {
+		case x.late || !slices.Contains(s.queue, x):
+		case s.midReply && s.answering == x:
+			s.unless(x, event)
+		default:
+			s.log.Warn("no reply from the server", "line", x.cmd, "after", replyTimeout)
+			event()
+		}
+	})
+}
+
+// giveUp waits no longer for the reply to x. One that comes soon is swallowed.
+func (s *session) giveUp(x *exchange) {
+	x.late = true
+	s.after(replyTimeout, func() {
+		if s.answering != x || !s.midReply {
+			s.queue = s.queue.without(x)
+		}
+	})
+}
+
 // answer replies to cmd from here, in its turn.
-func (s *session) answer(cmd command, reply string) {
-	x := &exchange{cmd: cmd, local: reply}
+func (s *session) answer(cmd command, reply string) { s.fulfil(s.promise(cmd), reply) }
+
+// promise takes the place in the queue of an answer that is still to be made.
+func (s *session) promise(cmd command) *exchange {
+	x := &exchange{cmd: cmd, promise: true}
 	s.queue = append(s.queue, x)
+	return x
+}
+
+// fulfil gives the answer that was promised.
+func (s *session) fulfil(x *exchange, reply string) {
+	x.local = reply
 	s.sayLocal()
-	if slices.Contains(s.queue, x) { // some server may never answer what is ahead of it
-		s.after(replyTimeout, func() {
-			if i := slices.Index(s.queue, x); i > 0 && s.queue.transfer() == nil {
-				s.log.Warn("no reply from the server", "line", s.queue[0].cmd, "after", replyTimeout)
-				s.queue = s.queue[i:]
-				s.sayLocal()
-			}
-		})
+	s.hasten(x)
+}
+
+// hasten gives the answer from here at last, should the server never answer
+// what is ahead of it.
+func (s *session) hasten(x *exchange) {
+	if !slices.Contains(s.queue, x) {
+		return
 	}
+	s.after(replyTimeout, func() {
+		if s.queue.transfer() == nil && !s.midReply && slices.Contains(s.queue, x) {
+			s.passOver(x)
+			s.sayLocal()
+		}
+		s.hasten(x)
+	})
 }
 
 // sayLocal sends the answers from here whose turn has come.
 func (s *session) sayLocal() {
-	for len(s.queue) > 0 && s.queue[0].local != "" && !s.midReply {
-		x := s.queue[0]
-		s.queue = s.queue[1:]
+	for !s.midReply {
+		i := slices.IndexFunc(s.queue, func(x *exchange) bool { return !x.late })
+		if i < 0 || s.queue[i].local == "" {
+			return
+		}
+		x := s.queue[i]
+		s.queue = s.queue.without(x)
 		s.tellClient([]byte(x.local + "\r\n"))
+	}
+}
+
+// passOver drops what the server left unanswered before x.
+func (s *session) passOver(x *exchange) {
+	var dropped []*exchange
+	s.queue, dropped = s.queue.passOver(x)
+	for _, y := range dropped {
+		s.log.Info("the server gave no reply", "line", y.cmd, "before", x.cmd)
 	}
 }
 
@@ -346,9 +397,12 @@ func (s *session) onReply(line replyLine, err error) {
 	x := s.answering
 	switch {
 	case x == nil:
-		s.tellClient(line.raw)
+		// It would lead the client past the tunnel if it were a port.
+		if !passive(line.code) {
+			s.tellClient(line.raw)
+		}
 		if line.last {
-			s.log.Debug("a reply that nobody asked for", "code", line.code)
+			s.log.Info("a reply that nobody asked for", "code", line.code)
 			s.sayLocal()
 		}
 		return
@@ -374,7 +428,7 @@ func (s *session) onLastLine(x *exchange, line replyLine) {
 		s.onPreliminary(x, line, text)
 		return
 	}
-	if x.data != nil && ends(line.code) && x.data.verdict() == undecided {
+	if x.data != nil && !x.late && ends(line.code) && x.data.verdict() == undecided {
 		x.text = text // until the data has ended
 		s.held = x
 		x.data.awaitEnd()
@@ -385,20 +439,14 @@ func (s *session) onLastLine(x *exchange, line replyLine) {
 
 // onFinal acts on the final reply to x; text is what the client has not seen.
 func (s *session) onFinal(x *exchange, code int, text []byte) {
-	var passedOver []*exchange
-	s.queue, passedOver = s.queue.complete(x)
-	for _, y := range passedOver {
-		s.log.Info("the server gave no reply", "line", y.cmd, "before the one to", x.cmd)
-	}
+	s.passOver(x)
+	s.queue = s.queue.without(x)
 	switch {
+	case x.late:
 	case x.done != nil:
 		x.done(code, text)
 	case x.data != nil:
 		s.onTransferEnd(x, code, text)
-	case x.cmd.name == "FEAT":
-		s.tellClient(withoutHidden(text))
-	case x.cmd.name == "REIN" && code < 300:
-		s.dropData("REIN")
 	}
 	s.sayLocal()
 	if s.stopping {
@@ -408,22 +456,26 @@ func (s *session) onFinal(x *exchange, code int, text []byte) {
 
 // onPreliminary acts on a whole 1yz reply to x.
 func (s *session) onPreliminary(x *exchange, line replyLine, text []byte) {
+	if begins(line.code) {
+		s.passOver(x)
+	}
 	switch {
 	case x.data != nil && begins(line.code):
 		x.begun = true
-	case x.done == nil && begins(line.code) && s.data != nil && s.data.err == nil:
+	case !x.own && begins(line.code) && s.data != nil && s.data.err == nil:
 		// A verb that is not in the table turns out to be a transfer.
 		x.data, x.begun = s.data, true
 		s.data = nil
 		x.data.begin(eitherWay, x.cmd)
 	case s.greeting():
-		s.tellClient(text) // 120: wait
+		s.greetingTimer.Stop() // 120: it says itself how long
+		s.tellClient(text)
 	}
 }
 
 // greeting tells whether the server has not greeted yet.
 func (s *session) greeting() bool {
-	return len(s.queue) > 0 && s.queue[0].done != nil && s.queue[0].cmd.name == ""
+	return len(s.queue) > 0 && s.queue[0].own && s.queue[0].cmd.name == ""
 }
 
 // greeted takes the server's greeting.
@@ -433,7 +485,9 @@ func (s *session) greeted(code int, raw []byte) {
 }
 
 // feat asks for the features; the reply loses those that do not work here.
-func (s *session) feat(cmd command) { s.forward(&exchange{cmd: cmd}, nil) }
+func (s *session) feat(cmd command) {
+	s.forward(&exchange{cmd: cmd, done: func(_ int, raw []byte) { s.tellClient(withoutHidden(raw)) }}, nil)
+}
 
 // leave passes QUIT on: the end that follows is an orderly one.
 func (s *session) leave(cmd command) {
@@ -442,7 +496,25 @@ func (s *session) leave(cmd command) {
 }
 
 // rein passes REIN on; its success drops the data connection.
-func (s *session) rein(cmd command) { s.forward(&exchange{cmd: cmd}, nil) }
+func (s *session) rein(cmd command) {
+	d := s.data
+	s.forward(&exchange{cmd: cmd, done: func(code int, raw []byte) {
+		s.tellClient(raw)
+		if code < 300 && s.data == d {
+			s.dropData("REIN")
+		}
+	}}, nil)
+}
+
+// rest passes REST on.
+func (s *session) rest(cmd command) {
+	s.restart = true
+	s.forward(&exchange{cmd: cmd}, nil)
+}
+
+func (s *session) refuseLong(cmd command) {
+	s.answer(cmd, fmt.Sprintf("500 A command line is at most %d bytes long here", maxCommand))
+}
 
 func (s *session) refuseTLS(cmd command) {
 	s.answer(cmd, "534 This connection is protected by SSH already; use plain FTP here")

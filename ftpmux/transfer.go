@@ -2,6 +2,8 @@ package ftpmux
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 )
 
 // transfer passes a transfer command on once its data connection is there: a
@@ -11,10 +13,10 @@ func (s *session) transfer(cmd command) {
 	d := s.data
 	switch {
 	case d == nil:
-		s.answer(cmd, "425 No data connection: use EPSV, PASV, EPRT or PORT first")
+		s.refuseTransfer(cmd, "425 No data connection: use EPSV, PASV, EPRT or PORT first")
 		return
 	case d.err != nil:
-		s.answer(cmd, "425 No data connection: "+oneLine(d.err.Error()))
+		s.refuseTransfer(cmd, "425 No data connection: "+oneLine(d.err.Error()))
 		return
 	}
 	s.busy = cmd.name
@@ -33,48 +35,80 @@ func (s *session) tryPending() {
 	case x == nil:
 	case x.data.err != nil:
 		s.pending, s.busy = nil, ""
-		s.answer(x.cmd, "425 No data connection: "+oneLine(x.data.err.Error()))
+		s.refuseTransfer(x.cmd, "425 No data connection: "+oneLine(x.data.err.Error()))
 	case x.data.ready():
-		s.pending, s.busy, s.data = nil, "", nil
-		x.data.begin(x.cmd.verb.direction, x.cmd)
+		s.pending, s.busy, s.data, s.restart = nil, "", nil, false
 		s.forward(x, nil)
+		x.data.begin(x.cmd.verb.direction, x.cmd)
 	}
+}
+
+// refuseTransfer answers a transfer command of which the server has not heard.
+// A REST that was meant for it must not hit the next one.
+func (s *session) refuseTransfer(cmd command, reply string) {
+	if s.restart {
+		s.restart = false
+		s.ask("REST 0", func(int, string) {})
+	}
+	s.answer(cmd, reply)
 }
 
 // abor passes ABOR on and cuts the data connection off behind it: most servers
 // look at their control connection only then. It is passed on without the
 // Telnet bytes, whose urgent one cannot cross SSH.
 func (s *session) abor(cmd command) {
+	aborted := func(cmd command) { s.refuseTransfer(cmd, "426 The transfer is aborted") }
 	if x := s.pending; x != nil {
 		s.pending, s.busy = nil, ""
-		s.answer(x.cmd, "426 The transfer is aborted")
+		aborted(x.cmd)
 	}
+	s.waiting = slices.DeleteFunc(s.waiting, func(cmd command) bool {
+		if cmd.verb.direction != eitherWay {
+			aborted(cmd)
+		}
+		return cmd.verb.direction != eitherWay
+	})
 	x := s.queue.transfer()
 	if x == nil {
 		s.forward(&exchange{cmd: cmd}, nil)
 		return
 	}
-	s.cutOff(x.data, &exchange{cmd: cmd}, errors.New("aborted by the client"))
+	s.cutOff(x.data, &exchange{cmd: cmd, done: func(_ int, raw []byte) { s.tellClient(raw) }}, errors.New("aborted by the client"))
 }
 
-// cutOff breaks d and sends x, an ABOR, ahead of the end of the server's side.
-func (s *session) cutOff(d *dataConn, x *exchange, why error) {
-	server := d.breakOff(why)
-	s.forward(x, func() {
+// abandon waits no longer for the final reply to a transfer that is broken, and
+// gives the client one.
+func (s *session) abandon(x *exchange) {
+	i := slices.Index(s.queue, x)
+	s.giveUp(x)
+	local := &exchange{cmd: x.cmd, promise: true, local: "426 " + oneLine("The transfer did not complete: "+x.data.err.Error())}
+	s.queue = slices.Insert(slices.Clone(s.queue), i, local)
+	s.sayLocal()
+}
+
+// cutOff breaks d and sends abor ahead of the end of the server's side.
+func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
+	server, done := d.server, abor.done
+	d.server = nil
+	d.breakWith(why)
+	abor.done = func(code int, raw []byte) {
+		if x := s.queue.of(d); x != nil { // this is the only reply
+			s.abandon(x)
+		}
+		done(code, raw)
+	}
+	s.forward(abor, func() {
 		if server != nil {
 			server.Close()
 		}
 	})
-	s.sayHeld()
 }
 
 // abortUpload tells the server of an upload that ended before its end. SSH
 // carries no reset, so ABOR goes out before the end of the data does.
 func (s *session) abortUpload(d *dataConn, why error) {
-	abor := &exchange{cmd: ownCommand("ABOR")}
-	abor.done = func(int, []byte) {}
 	s.log.Warn("an upload was cut off; the file on the server is not complete", "line", d.cmd, "reason", why)
-	s.cutOff(d, abor, why)
+	s.cutOff(d, &exchange{cmd: ownCommand("ABOR"), own: true, done: func(int, []byte) {}}, why)
 }
 
 // sayHeld acts on the reply that waited for the end of its data.
@@ -104,6 +138,8 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 		s.log.Info("transfer refused", "line", x.cmd, "code", code)
 		d.running = false
 		s.data = d
+	case x.begun && d.uploading(): // it may be the answer to something else
+		s.abortUpload(d, fmt.Errorf("the server says %d", code))
 	default:
 		d.finish(!x.begun)
 		s.log.Info("transfer failed", "line", x.cmd, "bytes", d.bytes(), "code", code)

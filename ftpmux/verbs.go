@@ -41,6 +41,7 @@ var verbs = map[string]verb{
 
 	"ABOR": {handle: (*session).abor, urgent: true},
 	"STAT": {urgent: true},
+	"REST": {handle: (*session).rest},
 	"REIN": {handle: (*session).rein, data: true},
 	"QUIT": {handle: (*session).leave},
 
