@@ -35,7 +35,6 @@ type dataConn struct {
 	running  bool // a transfer has begun
 	joined   bool // bytes are being copied
 	finished bool // both ends are closed
-	over     bool // its final reply is no longer waited for
 	err      error
 	down, up flow // server to client, client to server
 	timer    *time.Timer
