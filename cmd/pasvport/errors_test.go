@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/pasvport/pasvport/ftpmux"
+	"github.com/pasvport/pasvport/tunnel"
+)
+
+// TestErrors looks what each kind of error ends with, and what is advised.
+func TestErrors(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	for _, test := range []struct {
+		name string
+		err  error
+		code int
+		hint string // in one of the hints; "" for none at all
+	}{
+		{"usage", usagef("what", "do this"), 2, "do this"},
+		{"usage without a hint", usagef("what"), 2, "--help"},
+
+		{"no such host", &tunnel.ConnectError{Host: "prod", Err: &net.DNSError{IsNotFound: true}}, 255, "`ssh -G prod`"},
+		{"name server down", &tunnel.ConnectError{Host: "prod", Err: &net.DNSError{IsTimeout: true}}, 255, "`ssh prod`"},
+		{"refused", &tunnel.ConnectError{Host: "prod", Err: refused}, 255, "-p PORT"},
+		{"no SSH server", &tunnel.ConnectError{Host: "prod", Err: errors.New("overflow")}, 255, "`ssh prod`"},
+		{"jump", &tunnel.ConnectError{Host: "prod", Err: &tunnel.OpenError{}}, 255, "`ssh prod`"},
+		{"login", &tunnel.AuthError{User: "anna", Host: "prod", Err: io.ErrUnexpectedEOF}, 255, "`ssh anna@prod`"},
+		{"unknown key", &tunnel.HostKeyError{Host: "prod", Addr: "prod"}, 255, "`ssh prod` once"},
+		{"changed key", &tunnel.HostKeyError{Host: "prod", Addr: "[prod]:2222", File: "/k", Line: 3}, 255, `ssh-keygen -R "[prod]:2222" -f "/k"`},
+		{"key not trusted", &tunnel.HostKeyError{Host: "prod", Err: errors.New("no")}, 255, "owner"},
+		{"revoked key", &tunnel.HostKeyError{Host: "prod", File: "/k", Line: 3, Revoked: true}, 255, "must not be trusted"},
+		{"ProxyCommand", &tunnel.ProxyCommandError{Host: "prod", Command: "nc %h %p"}, 255, "-J HOST"},
+		{"lost", &tunnel.LostError{Host: "prod", Err: io.ErrClosedPipe}, 255, ""},
+		{"interrupted", context.Canceled, 255, ""},
+
+		{"prohibited", &tunnel.OpenError{Addr: "10.0.0.5:21", Reason: ssh.Prohibited}, 1, "AllowTcpForwarding"},
+		{"nothing listens", &tunnel.OpenError{Addr: "10.0.0.5:21", Reason: ssh.ConnectionFailed}, 1, "10.0.0.5:21"},
+		{"not FTP", &ftpmux.NotFTPError{Addr: "10.0.0.5:22", Got: "SSH-2.0-x"}, 1, "10.0.0.5:22"},
+		{"port taken", &listenError{os.NewSyscallError("bind", syscall.EADDRINUSE)}, 1, "-L 0"},
+		{"port below 1024", &listenError{os.NewSyscallError("bind", syscall.EACCES)}, 1, "-L 2121"},
+		{"not a port's error", os.NewSyscallError("open", syscall.EACCES), 1, ""},
+		{"no such command", &exec.Error{Name: "lftpp", Err: exec.ErrNotFound}, 1, "PATH"},
+		{"any other", errors.New("what"), 1, ""},
+
+		{"command failed", &childError{7}, 7, ""},
+		{"command succeeded", &childError{0}, 0, ""},
+	} {
+		t.Run(strings.ReplaceAll(test.name, " ", "-"), func(t *testing.T) {
+			for _, err := range []error{test.err, fmt.Errorf("while testing: %w", test.err)} {
+				if got := exitCode(err); got != test.code {
+					t.Errorf("%v: exit code %d, want %d", err, got, test.code)
+				}
+				hints := strings.Join(hints(err), "\n")
+				if (hints == "") != (test.hint == "") || !strings.Contains(hints, test.hint) {
+					t.Errorf("%v: the hints are %q, want %q among them", err, hints, test.hint)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+const execHelp = `exec opens a tunnel on a free port, runs COMMAND, and closes the tunnel when that
+has ended. Each {} in COMMAND becomes the tunnel's URL, ftp://127.0.0.1:PORT,
+which COMMAND also finds in PASVPORT_URL, and its parts in PASVPORT_HOST and
+PASVPORT_PORT. The exit code is COMMAND's own.`
+
+func newExecCmd(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "exec [user@]host -- command...",
+		Short: "Run a command with a tunnel for its length",
+		Long:  execHelp,
+		Example: `  pasvport exec prod -- lftp {}
+  pasvport exec prod -- curl -O {}/pub/file`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
+			if cmd.ArgsLenAtDash() != 1 || len(args) < 2 {
+				return usagef("exec takes one host, then --, then a command", "for example: pasvport exec prod -- lftp {}")
+			}
+			return o.exec(cmd.Context(), args[0], args[1:], cmd.ErrOrStderr())
+		},
+	}
+}
+
+// exec runs command with a tunnel to destination.
+func (o *options) exec(ctx context.Context, destination string, command []string, stderr io.Writer) error {
+	forwards, err := o.parseForwards(net.JoinHostPort(defaultBind, "0"))
+	if err != nil {
+		return err
+	}
+	s, err := o.prepare(destination, stderr)
+	if err != nil {
+		return err
+	}
+	defer s.tunnel.Close()
+	starting, stop := s.stopOnSignal(ctx)
+	err = unlessStopped(starting, s.start(starting, forwards))
+	stop() // from here on signals are for the command
+	if err != nil {
+		return err
+	}
+
+	ctx, end := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- s.serve(ctx) }()
+	err = runCommand(command, s.links[0].url())
+	end()
+	<-served
+	return err
+}
+
+// runCommand runs command to its end, with url where it wants it, and passes
+// on what signals come meanwhile.
+func runCommand(command []string, url string) error {
+	args := make([]string, len(command))
+	for i, arg := range command {
+		args[i] = strings.ReplaceAll(arg, "{}", url)
+	}
+	host, port, _ := net.SplitHostPort(strings.TrimPrefix(url, "ftp://"))
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), "PASVPORT_URL="+url, "PASVPORT_HOST="+host, "PASVPORT_PORT="+port)
+
+	signals := stopSignals()
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() { // it lives as long as the program
+		for sig := range signals {
+			if sig != os.Interrupt {
+				cmd.Process.Signal(sig)
+			}
+		}
+	}()
+	err := cmd.Wait()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	switch {
+	case !ok:
+		return err
+	case exit.ExitCode() >= 0:
+		return &childError{exit.ExitCode()}
+	}
+	status, _ := exit.Sys().(syscall.WaitStatus)
+	return &childError{128 + int(status.Signal())}
+}

@@ -1,0 +1,38 @@
+// Command pasvport lets plain FTP clients talk to an FTP server through SSH.
+// README tells how; "pasvport --help" lists what it takes.
+//
+// It ends with 0 after a signal that asked it to stop, 1 when something other
+// than SSH failed, 2 for a command line or configuration that makes no sense,
+// and 255 when SSH failed, as ssh does; "pasvport exec" ends with its command's
+// own code.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program; it returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	root := newRootCmd()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return 0
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintf(stderr, "pasvport: error: %s\n", text)
+		for _, hint := range hints(err) {
+			fmt.Fprintf(stderr, "pasvport: hint: %s\n", hint)
+		}
+	}
+	return exitCode(err)
+}

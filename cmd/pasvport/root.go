@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pasvport/pasvport/ftpmux"
+)
+
+// options are the flags that every way of opening a tunnel has.
+type options struct {
+	forwards  []string
+	port      string
+	identity  []string
+	jump      string
+	config    string
+	login     string
+	options   []string
+	ipv4      bool
+	ipv6      bool
+	gateway   bool
+	data      string
+	grace     time.Duration
+	verbosity int
+}
+
+// habits are flags that people give ssh for a tunnel. They mean nothing here.
+var habits = []string{"N", "T", "n", "q", "a", "x", "A", "C"}
+
+// refused are flags of ssh's that ask for something else than FTP.
+var refused = []struct{ name, why string }{
+	{"D", "pasvport is no SOCKS proxy; `ssh -D` is one"},
+	{"R", "pasvport opens the remote forwardings that FTP needs by itself; `ssh -R` is for others"},
+	{"W", "pasvport does not carry other protocols; `ssh -W` does"},
+}
+
+const rootHelp = `pasvport listens on this machine and lets any FTP client that connects there talk
+to the FTP server behind an SSH server, with nothing outside the SSH connection.
+
+HOST is what you would give ssh: a name of ~/.ssh/config, or user@host. A host
+that is named like a command of pasvport's is reached as user@NAME, or as
+"pasvport -- NAME".
+
+Exit codes: 0 stopped as asked, 1 something failed, 2 bad command line or
+configuration, 255 SSH failed.`
+
+func newRootCmd() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "pasvport [user@]host",
+		Short: "FTP through SSH, data connections included",
+		Long:  rootHelp,
+		Example: `  pasvport prod                      # FTP server on prod itself: ftp://127.0.0.1:2121
+  pasvport -L 2100:10.0.0.5 prod     # FTP server that prod reaches at 10.0.0.5:21
+  pasvport exec prod -- lftp {}      # a tunnel for the length of one command`,
+		Version:           version(),
+		Args:              cobra.ArbitraryArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
+			switch {
+			case len(args) == 0:
+				return usagef("no host given", "pasvport --help tells what it takes")
+			case len(args) > 1:
+				return usagef(fmt.Sprintf("one host is expected, got %q", args),
+					"pasvport exec HOST -- COMMAND runs a command with a tunnel")
+			}
+			return o.serve(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().SortFlags = false
+	o.addTo(cmd.PersistentFlags())
+	cmd.Flags().BoolP("version", "V", false, "print the version")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usagef(err.Error(), "pasvport --help lists the flags")
+	})
+	cmd.AddCommand(newExecCmd(&o))
+	return cmd
+}
+
+func (o *options) addTo(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringArrayVarP(&o.forwards, "listen", "L", nil, "listen on `[bind:]port[:ftphost[:ftpport]]`, and reach ftphost from the SSH server; 127.0.0.1:2121:127.0.0.1:21 where it says nothing; port 0 takes a free one; may be repeated")
+	f.StringVarP(&o.port, "port", "p", "", "`port` of the SSH server")
+	f.StringArrayVarP(&o.identity, "identity", "i", nil, "private key `file`; may be repeated")
+	f.StringVarP(&o.jump, "jump", "J", "", "reach the SSH server through these `[user@]host[:port],...`")
+	f.StringVarP(&o.config, "ssh-config", "F", "", "read this `file` in place of ~/.ssh/config and /etc/ssh/ssh_config")
+	f.StringVarP(&o.login, "login", "l", "", "`user` to log in as")
+	f.StringArrayVarP(&o.options, "option", "o", nil, "an option of ssh_config(5), as `keyword=value`; may be repeated")
+	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "reach the SSH server over IPv4 only")
+	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "reach the SSH server over IPv6 only")
+	f.BoolVarP(&o.gateway, "gateway", "g", false, "let -L listen beyond this machine; FTP passwords cross that network in plain")
+	f.StringVar(&o.data, "data", string(ftpmux.Auto), "how the FTP server gets its data connections: auto, passive or active")
+	f.DurationVar(&o.grace, "grace", 2*time.Second, "how long transfers may go on after Ctrl-C")
+	f.CountVarP(&o.verbosity, "verbose", "v", "tell what happens; twice: the whole conversation, without passwords")
+	for _, name := range habits {
+		f.BoolP(name, name, false, "accepted for ssh's sake")
+		f.MarkHidden(name)
+	}
+	for _, r := range refused {
+		f.StringP(r.name, r.name, "", "refused")
+		f.MarkHidden(r.name)
+	}
+}
+
+// check refuses what the flag parser lets through.
+func (o *options) check(f *pflag.FlagSet) error {
+	for _, r := range refused {
+		if f.Changed(r.name) {
+			return usagef("-"+r.name+" is not for pasvport", r.why)
+		}
+	}
+	modes := []ftpmux.DataMode{ftpmux.Auto, ftpmux.Passive, ftpmux.Active}
+	if !slices.Contains(modes, ftpmux.DataMode(o.data)) {
+		return usagef(fmt.Sprintf("--data %q is none of auto, passive and active", o.data))
+	}
+	if o.grace < 0 {
+		return usagef(fmt.Sprintf("--grace %v is negative", o.grace))
+	}
+	if o.ipv4 && o.ipv6 {
+		return usagef("-4 and -6 exclude each other")
+	}
+	return nil
+}
+
+// level is how much is logged.
+func (o *options) level() slog.Level {
+	switch o.verbosity {
+	case 0:
+		return slog.LevelWarn
+	case 1:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pasvport/pasvport/ftpmux"
+	"github.com/pasvport/pasvport/sshconf"
+	"github.com/pasvport/pasvport/tunnel"
+)
+
+// checkTimeout is for an FTP server's greeting at the start: some look the
+// client's name up first.
+const checkTimeout = 30 * time.Second
+
+// serve is a tunnel in the foreground. It returns nil when a signal ended it.
+func (o *options) serve(ctx context.Context, destination string, stdout, stderr io.Writer) error {
+	forwards, err := o.parseForwards(net.JoinHostPort(defaultBind, defaultPort))
+	if err != nil {
+		return err
+	}
+	s, err := o.prepare(destination, stderr)
+	if err != nil {
+		return err
+	}
+	defer s.tunnel.Close()
+	ctx, stop := s.stopOnSignal(ctx)
+	defer stop()
+	if err := s.start(ctx, forwards); err != nil {
+		return unlessStopped(ctx, err)
+	}
+	for _, l := range s.links {
+		fmt.Fprintf(stdout, "pasvport: %s is %s at %s; stop with Ctrl-C\n", l.url(), l.mux.Server, s.host.Alias)
+	}
+	return s.serve(ctx)
+}
+
+// unlessStopped makes err short where a signal is behind it.
+func unlessStopped(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("stopped before the tunnel was up: %w", ctx.Err())
+	}
+	return err
+}
+
+// parseForwards reads the -L flags; without any it listens on bind.
+func (o *options) parseForwards(bind string) ([]forward, error) {
+	if len(o.forwards) == 0 {
+		return []forward{{bind, net.JoinHostPort(defaultFTPHost, defaultFTPPort)}}, nil
+	}
+	var forwards []forward
+	for _, text := range o.forwards {
+		f, err := parseForward(text)
+		if err != nil {
+			return nil, err
+		}
+		near, err := f.onLoopback()
+		switch {
+		case err != nil:
+			return nil, usagef(fmt.Sprintf("-L %s: %v", text, err))
+		case !near && !o.gateway:
+			return nil, usagef(fmt.Sprintf("-L %s listens beyond this machine", text),
+				"-g allows that; FTP passwords then cross that network in plain")
+		case ftpmux.DataMode(o.data) == ftpmux.Active && !loopbackName(f.server):
+			return nil, usagef(fmt.Sprintf("--data active cannot work with %s", f.server),
+				"sshd listens for the FTP server on its loopback only; the server must be reached at 127.0.0.1, ::1 or localhost")
+		}
+		forwards = append(forwards, f)
+	}
+	return forwards, nil
+}
+
+// loopbackName tells whether the address names its own machine.
+func loopbackName(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+// serving is a tunnel with its listeners.
+type serving struct {
+	options *options
+	log     *slog.Logger
+	host    *sshconf.Host
+	tunnel  *tunnel.Tunnel
+	links   []link
+}
+
+// link is one -L at work.
+type link struct {
+	ln  net.Listener
+	mux *ftpmux.Mux
+}
+
+// url is where FTP clients are pointed at.
+func (l link) url() string {
+	host, port, _ := net.SplitHostPort(l.ln.Addr().String())
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host, _ = os.Hostname()
+	}
+	return "ftp://" + net.JoinHostPort(host, port)
+}
+
+// prepare resolves the destination and connects nothing yet. The tunnel is the
+// caller's to close.
+func (o *options) prepare(destination string, stderr io.Writer) (*serving, error) {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level()}))
+	resolver := o.resolver()
+	host, err := resolver.Resolve(destination)
+	if err != nil {
+		return nil, usagef(err.Error(), fmt.Sprintf("`ssh -G %s` reads the same files", destination))
+	}
+	for _, note := range host.Notes {
+		log.Info("ssh configuration", "note", note)
+	}
+	t := tunnel.New(host, tunnel.Options{Jump: resolver.Jump, Prompter: newPrompter(), Logger: log})
+	return &serving{options: o, log: log, host: host, tunnel: t}, nil
+}
+
+// start makes the SSH connection, looks whether FTP servers answer behind it,
+// and only then listens. The end of ctx ends the attempt.
+func (s *serving) start(ctx context.Context, forwards []forward) (err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range s.links {
+				l.ln.Close()
+			}
+		}
+	}()
+	if err := s.tunnel.Connect(ctx); err != nil {
+		return err
+	}
+	for _, f := range forwards {
+		mux := &ftpmux.Mux{
+			Remote: s.tunnel,
+			Server: f.server,
+			Data:   ftpmux.DataMode(s.options.data),
+			Grace:  s.options.grace,
+			Logger: s.log,
+		}
+		checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
+		err := mux.Check(checkCtx)
+		cancel()
+		if err != nil {
+			return err
+		}
+		ln, err := net.Listen("tcp", f.bind)
+		if err != nil {
+			return &listenError{err}
+		}
+		s.links = append(s.links, link{ln, mux})
+	}
+	return nil
+}
+
+// serve serves FTP clients until ctx is done, and returns when all listeners are
+// closed and all sessions have ended.
+func (s *serving) serve(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range s.links {
+		group.Go(func() error { return l.mux.Serve(ctx, l.ln) })
+	}
+	return group.Wait()
+}
+
+// stopOnSignal returns a context that the first signal to stop ends; a second
+// one takes the SSH connection away from what has still its grace.
+func (s *serving) stopOnSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := stopSignals()
+	go func() {
+		for n := 1; ; n++ {
+			if _, ok := <-signals; !ok {
+				return
+			}
+			cancel()
+			if n > 1 {
+				s.tunnel.Close()
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel()
+	}
+}
+
+// resolver makes options of ssh's flags.
+func (o *options) resolver() *sshconf.Resolver {
+	r := &sshconf.Resolver{File: o.config}
+	set := func(keyword, value string) {
+		if value != "" {
+			r.Options = append(r.Options, keyword+"="+value)
+		}
+	}
+	set("Port", o.port)
+	set("User", o.login)
+	set("ProxyJump", o.jump)
+	for _, file := range o.identity {
+		set("IdentityFile", file)
+	}
+	switch {
+	case o.ipv4:
+		set("AddressFamily", "inet")
+	case o.ipv6:
+		set("AddressFamily", "inet6")
+	}
+	r.Options = append(r.Options, o.options...)
+	return r
+}
+
+// stopSignals are those that ask the program to end. A hang-up that was
+// ignored before us, as under nohup, stays ignored.
+func stopSignals() chan os.Signal {
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(c, syscall.SIGHUP)
+	}
+	return c
+}
