@@ -1,0 +1,35 @@
+# make test installs what it needs on Debian and Ubuntu; the rest needs Go alone.
+
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: build demo test fuzz
+
+build:
+	$(GO) build -trimpath -o pasvport ./cmd/pasvport
+
+# An SSH server and an FTP server inside one program, to try pasvport on.
+demo:
+	$(GO) run ./examples/demo
+
+# The FTP servers of the end-to-end tests want root, and only those tests get it.
+test:
+	test/setup.sh
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+ifeq ($(shell id -u),0)
+	$(GO) test -race -timeout 15m ./...
+else
+	$(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v '/test$$')
+	$(GO) test -race -timeout 15m -exec "sudo -E env PATH=$$PATH" ./test
+endif
+
+# A minute for each fuzz target.
+fuzz:
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 60s $$package || exit 1; \
+		done; \
+	done

@@ -1,0 +1,339 @@
+//go:build linux
+
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// ownAddress returns an IPv4 address of this machine besides loopback.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range addrs {
+		if ip := addr.(*net.IPNet).IP.To4(); ip != nil && ip.IsGlobalUnicast() {
+			return ip.String()
+		}
+	}
+	t.Fatal("this test takes a machine with an IPv4 address besides loopback, for an FTP server that sshd does not share it with")
+	return ""
+}
+
+// TestNothingBypasses asks an FTP server, for each of its connections, which
+// process is at the other end: it has to be sshd, always.
+func TestNothingBypasses(t *testing.T) {
+	ssh := startSSHD(t)
+	for _, test := range []struct{ name, ip, data string }{
+		{"loopback", "127.0.0.1", "auto"},
+		{"loopback-to-passive", "127.0.0.1", "passive"},
+		{"loopback-to-active", "127.0.0.1", "active"},
+		{"elsewhere", ownAddress(t), "auto"}, // where active mode cannot be forwarded
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := startPyftpd(t, test.ip, "report")
+			server.waitFor(t, server.stdout, `control.*\n`) // startPyftpd's own look
+			before := len(peers(t, server))
+
+			p := startPasvport(t, ssh, "--data", test.data, "-L", "0:"+server.addr())
+			content := noise(300_000)
+			serveFile(t, filepath.Join(server.root, "down.bin"), content)
+			var wanted int
+			for _, active := range []bool{false, true} {
+				// ncftp connects to whatever address a 227 reply names
+				for _, name := range []string{"curl", "ncftpget", "lftp"} {
+					c := newCell(t, server, p.addrs[0], fmt.Sprintf("%s-%v", name, active), active)
+					switch name {
+					case "curl":
+						c.must(c.command("curl", slices.Concat([]string{"-sS", "-u", c.user + ":" + c.password, "-O"},
+							map[bool][]string{true: {"-P", "-"}}[active], []string{"ftp://" + p.addrs[0] + "/down.bin"})...))
+					case "ncftpget":
+						c.must(c.command("ncftpget", "-u", c.user, "-p", c.password, "-P", c.port, c.mode("-F", "-E"), c.host, ".", "/down.bin"))
+					case "lftp":
+						c.must(c.command("lftp", "--norc", "-c", "set ftp:passive-mode "+c.mode("yes", "no")+
+							"; open -u "+c.user+","+c.password+" -p "+c.port+" "+c.host+"; get down.bin; put down.bin -o up.bin"))
+						wanted++
+					}
+					wanted++
+					c.checkLocal("down.bin", content)
+				}
+			}
+
+			allowed := descendants(ssh.cmd.Process.Pid)
+			var data int
+			for _, peer := range peers(t, server)[before:] {
+				if !strings.HasPrefix(peer.Program, "sshd") || !slices.Contains(allowed, peer.PID) {
+					t.Errorf("%s connection from %s is of %q, process %d, and not of sshd %v", peer.Kind, peer.Addr, peer.Program, peer.PID, allowed)
+				}
+				if peer.Kind == "data" {
+					data++
+				}
+			}
+			if data < wanted {
+				t.Errorf("the server has seen %d data connections, want %d or more", data, wanted)
+			}
+		})
+	}
+}
+
+// TestServerHalf looks which commands reach the FTP server, in each combination
+// of what the client asks for and what --data and sshd make of it.
+func TestServerHalf(t *testing.T) {
+	for _, test := range []struct {
+		name, sshd, data string
+		active           bool // the client's mode
+		want, never      []string
+	}{
+		{"passive", "", "auto", false, []string{"EPSV", "PASV"}, []string{"EPRT", "PORT"}},
+		{"passive-to-active", "", "active", false, []string{"EPRT", "PORT"}, []string{"EPSV", "PASV"}},
+		{"active", "", "auto", true, []string{"EPRT", "PORT"}, []string{"EPSV", "PASV"}},
+		{"active-to-passive", "", "passive", true, []string{"EPSV", "PASV"}, []string{"EPRT", "PORT"}},
+		{"PermitListen-none", "PermitListen none", "auto", true, []string{"EPSV", "PASV"}, nil},
+		{"AllowTcpForwarding-local", "AllowTcpForwarding local", "auto", true, []string{"EPSV", "PASV"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			ssh := startSSHD(t, test.sshd)
+			server := startVsftpd(t, "127.0.0.1")
+			p := startPasvport(t, ssh, "--data", test.data, "-L", "0:"+server.addr())
+			newCell(t, server, p.addrs[0], "cell", test.active).run(clientNamed(t, "curl"))
+
+			log, err := os.ReadFile(server.path("log"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent := func(verb string) bool { return bytes.Contains(log, []byte(`"`+verb)) }
+			if !slices.ContainsFunc(test.want, sent) {
+				t.Errorf("the server has seen none of %q", test.want)
+			}
+			if slices.ContainsFunc(test.never, sent) {
+				t.Errorf("the server has seen one of %q", test.never)
+			}
+			if t.Failed() {
+				t.Log(tail(string(log)))
+			}
+		})
+	}
+}
+
+// TestIPv6 is for clients that come over IPv6, where there is no PASV and no PORT.
+func TestIPv6(t *testing.T) {
+	if ln, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Fatalf("this test takes a machine with IPv6, if only on loopback: %v", err)
+	} else {
+		ln.Close()
+	}
+	ssh := startSSHD(t)
+	server := startProFTPD(t, elsewhere)
+	p := startPasvport(t, ssh, "-L", "[::1]:0:"+server.addr())
+	if host, _, _ := net.SplitHostPort(p.addrs[0]); host != "::1" {
+		t.Fatalf("pasvport listens on %s, want ::1", p.addrs[0])
+	}
+	for _, active := range []bool{false, true} {
+		for _, name := range []string{"curl", "tnftp"} {
+			t.Run(fmt.Sprintf("%s/active=%v", name, active), func(t *testing.T) {
+				newCell(t, server, p.addrs[0], fmt.Sprintf("%s-%v", name, active), active).run(clientNamed(t, name))
+			})
+		}
+	}
+}
+
+// TestAnonymous logs in as clients do that are given no user.
+func TestAnonymous(t *testing.T) {
+	ssh := startSSHD(t)
+	for _, ftpd := range ftpds {
+		if ftpd.name == "Pure-FTPd" {
+			continue // its anonymous user is a system account, which the tests do not make
+		}
+		t.Run(ftpd.name, func(t *testing.T) {
+			t.Parallel()
+			server := ftpd.start(t, elsewhere)
+			content := noise(1000)
+			serveFile(t, filepath.Join(server.root, "pub.bin"), content)
+			p := startPasvport(t, ssh, "-L", "0:"+server.addr())
+			c := newCell(t, server, p.addrs[0], "cell", false)
+			url := "ftp://" + p.addrs[0] + "/pub.bin"
+			for _, args := range [][]string{
+				{"curl", "-sS", "-O", url},
+				{"wget", "--no-config", "-nv", url},
+				{"tnftp", "-a", url},
+				{"ncftpget", url},
+				{"lftp", "--norc", "-c", "get " + url},
+			} {
+				os.Remove(filepath.Join(c.local, "pub.bin"))
+				c.must(c.command(args[0], args[1:]...))
+				c.checkLocal("pub.bin", content)
+			}
+		})
+	}
+}
+
+// login opens an FTP session by hand.
+func login(t *testing.T, server *ftpServer, addr string) *textproto.Conn {
+	t.Helper()
+	conn, err := textproto.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	expect(t, conn, "", 220)
+	expect(t, conn, "USER "+server.user, 331)
+	expect(t, conn, "PASS "+server.password, 230)
+	return conn
+}
+
+// expect sends a command, unless it is empty, and wants a reply with this code.
+func expect(t *testing.T, conn *textproto.Conn, command string, code int) string {
+	t.Helper()
+	if command != "" {
+		if err := conn.PrintfLine("%s", command); err != nil {
+			t.Fatalf("%s: %v", command, err)
+		}
+	}
+	_, text, err := conn.ReadResponse(code)
+	if err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+	return text
+}
+
+// loseSSH kills sshd's side of all SSH connections.
+func loseSSH(t *testing.T, ssh *sshd) {
+	t.Helper()
+	sessions := ssh.sessions()
+	if len(sessions) == 0 {
+		t.Fatal("sshd has no session")
+	}
+	for _, pid := range sessions {
+		for _, child := range descendants(pid) {
+			syscall.Kill(child, syscall.SIGKILL)
+		}
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// TestSSHLost cuts the SSH connection in the middle of things.
+func TestSSHLost(t *testing.T) {
+	const size = 64 << 20
+	slow := []string{"-sS", "--limit-rate", "4M"} // so that the transfer lasts
+	for _, ftpd := range ftpds {
+		t.Run(ftpd.name, func(t *testing.T) {
+			t.Parallel()
+			ssh := startSSHD(t)
+			server := ftpd.start(t, elsewhere)
+			big := noise(size)
+			serveFile(t, filepath.Join(server.root, "big.bin"), big)
+			p := startPasvport(t, ssh, "-L", "0:"+server.addr())
+			url := "ftp://" + p.addrs[0]
+
+			t.Run("idle", func(t *testing.T) {
+				conn := login(t, server, p.addrs[0])
+				expect(t, conn, "PWD", 257)
+				loseSSH(t, ssh)
+				expect(t, conn, "", 421)
+				if line, err := conn.ReadLine(); err == nil {
+					t.Errorf("after the 421 came %q, want the end", line)
+				}
+			})
+			t.Run("again", func(t *testing.T) {
+				conn := login(t, server, p.addrs[0])
+				expect(t, conn, "PWD", 257)
+				expect(t, conn, "QUIT", 221)
+			})
+
+			for _, active := range []bool{false, true} {
+				mode := map[bool][]string{false: {}, true: {"-P", "-"}}[active]
+				t.Run(fmt.Sprintf("download/active=%v", active), func(t *testing.T) {
+					c := newCell(t, server, p.addrs[0], fmt.Sprintf("down-%v", active), active)
+					local := filepath.Join(c.local, "big.bin")
+					curl := startProcess(t, c.command("curl", slices.Concat(slow, mode,
+						[]string{"-u", c.user + ":" + c.password, "-O", url + "/big.bin"})...))
+					eventually(t, "a part of the file arrives", func() bool { return sizeOf(local) > 1<<20 })
+					loseSSH(t, ssh)
+					if code := curl.wait(t); code == 0 {
+						t.Error("curl takes the download for complete")
+					}
+					if got := sizeOf(local); got >= size {
+						t.Errorf("the download has all %d bytes; the connection was lost too late", got)
+					}
+				})
+				t.Run(fmt.Sprintf("upload/active=%v", active), func(t *testing.T) {
+					c := newCell(t, server, p.addrs[0], fmt.Sprintf("up-%v", active), active)
+					c.hold("big.bin", big)
+					remote := filepath.Join(c.remote, "big.bin")
+					curl := startProcess(t, c.command("curl", slices.Concat(slow, mode,
+						[]string{"-u", c.user + ":" + c.password, "-T", "big.bin", url + c.path + "/"})...))
+					eventually(t, "a part of the file arrives", func() bool { return sizeOf(remote) > 1<<20 })
+					loseSSH(t, ssh)
+					if code := curl.wait(t); code == 0 {
+						t.Error("curl takes the upload for complete")
+					}
+				})
+			}
+		})
+	}
+}
+
+// sizeOf returns a file's size, 0 when there is none.
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// descriptors returns how many files and sockets a process has open.
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// TestNothingLeft runs 500 transfers in each mode through one pasvport, and
+// counts what it and sshd have open afterwards.
+func TestNothingLeft(t *testing.T) {
+	ssh := startSSHD(t)
+	server := startVsftpd(t, "127.0.0.1")
+	p := startPasvport(t, ssh, "-L", "0:"+server.addr())
+	serveFile(t, filepath.Join(server.root, "file.bin"), noise(1000))
+	transfers := func(n int) {
+		c := newCell(t, server, p.addrs[0], "cell", false)
+		script := strings.Repeat("get -O . file.bin -o file.bin\n", n)
+		for _, passive := range []string{"yes", "no"} {
+			c.hold(passive, []byte("set xfer:clobber yes\nset cmd:fail-exit yes\nset ftp:passive-mode "+passive+"\n"+
+				"open -u "+c.user+","+c.password+" -p "+c.port+" "+c.host+"\n"+script))
+			if out := c.must(c.command("lftp", "--norc", "-f", passive)); t.Failed() {
+				t.Fatal(tail(out))
+			}
+		}
+	}
+	open := func() (ours, theirs int) {
+		for _, pid := range descendants(ssh.cmd.Process.Pid) {
+			theirs += descriptors(t, pid)
+		}
+		return descriptors(t, p.cmd.Process.Pid), theirs
+	}
+	transfers(5)
+	var ours, theirs int
+	ours, theirs = open()
+	transfers(500)
+	eventually(t, fmt.Sprintf("pasvport has %d descriptors again, and sshd %d", ours, theirs), func() bool {
+		oursNow, theirsNow := open()
+		return oursNow <= ours && theirsNow <= theirs
+	})
+}
