@@ -4,6 +4,7 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/textproto"
@@ -13,6 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/pasvport/pasvport/ftpmux"
+	"github.com/pasvport/pasvport/sshconf"
+	"github.com/pasvport/pasvport/tunnel"
 )
 
 // ownAddress returns an IPv4 address of this machine besides loopback.
@@ -304,36 +311,75 @@ func descriptors(t *testing.T, pid int) int {
 	return len(entries)
 }
 
+// transfers has lftp fetch a file of server's n times in each mode, through addr.
+func transfers(t *testing.T, server *ftpServer, addr string, n int) {
+	t.Helper()
+	c := newCell(t, server, addr, "cell", false)
+	serveFile(t, filepath.Join(server.root, "file.bin"), noise(1000))
+	script := strings.Repeat("get -O . file.bin -o file.bin\n", n)
+	for _, passive := range []string{"yes", "no"} {
+		c.hold(passive, []byte("set xfer:clobber yes\nset cmd:fail-exit yes\nset ftp:passive-mode "+passive+"\n"+
+			"open -u "+c.user+","+c.password+" -p "+c.port+" "+c.host+"\n"+script))
+		if out := c.must(c.command("lftp", "--norc", "-f", passive)); t.Failed() {
+			t.Fatal(tail(out))
+		}
+	}
+}
+
 // TestNothingLeft runs 500 transfers in each mode through one pasvport, and
 // counts what it and sshd have open afterwards.
 func TestNothingLeft(t *testing.T) {
 	ssh := startSSHD(t)
 	server := startVsftpd(t, "127.0.0.1")
 	p := startPasvport(t, ssh, "-L", "0:"+server.addr())
-	serveFile(t, filepath.Join(server.root, "file.bin"), noise(1000))
-	transfers := func(n int) {
-		c := newCell(t, server, p.addrs[0], "cell", false)
-		script := strings.Repeat("get -O . file.bin -o file.bin\n", n)
-		for _, passive := range []string{"yes", "no"} {
-			c.hold(passive, []byte("set xfer:clobber yes\nset cmd:fail-exit yes\nset ftp:passive-mode "+passive+"\n"+
-				"open -u "+c.user+","+c.password+" -p "+c.port+" "+c.host+"\n"+script))
-			if out := c.must(c.command("lftp", "--norc", "-f", passive)); t.Failed() {
-				t.Fatal(tail(out))
-			}
-		}
-	}
 	open := func() (ours, theirs int) {
 		for _, pid := range descendants(ssh.cmd.Process.Pid) {
 			theirs += descriptors(t, pid)
 		}
 		return descriptors(t, p.cmd.Process.Pid), theirs
 	}
-	transfers(5)
+	transfers(t, server, p.addrs[0], 5)
 	var ours, theirs int
 	ours, theirs = open()
-	transfers(500)
+	transfers(t, server, p.addrs[0], 500)
 	eventually(t, fmt.Sprintf("pasvport has %d descriptors again, and sshd %d", ours, theirs), func() bool {
 		oursNow, theirsNow := open()
 		return oursNow <= ours && theirsNow <= theirs
 	})
+}
+
+// TestNoGoroutineLeft does the same inside of this process, whose goroutines and
+// descriptors can be named.
+func TestNoGoroutineLeft(t *testing.T) {
+	ssh := startSSHD(t)
+	server := startVsftpd(t, "127.0.0.1")
+	host, err := (&sshconf.Resolver{File: ssh.config}).Resolve("testhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := goleak.IgnoreCurrent()
+	remote := tunnel.New(host, tunnel.Options{})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := &ftpmux.Mux{Remote: remote, Server: server.addr()}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- mux.Serve(ctx, ln) }()
+
+	transfers(t, server, ln.Addr().String(), 5)
+	idle, open := goleak.IgnoreCurrent(), descriptors(t, os.Getpid())
+	transfers(t, server, ln.Addr().String(), 500)
+	goleak.VerifyNone(t, idle)
+	if now := descriptors(t, os.Getpid()); now > open {
+		t.Errorf("%d descriptors are open, %d before", now, open)
+	}
+
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	remote.Close()
+	goleak.VerifyNone(t, before)
 }
