@@ -1,0 +1,119 @@
+package ftpmux
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// forward sends x's command to the server; then runs when it is on its way.
+func (s *session) forward(x *exchange, then func()) {
+	s.log.Debug("m->S", "line", x.cmd)
+	s.queue = append(s.queue, x)
+	if !s.toServer.put(outItem{[]byte(x.cmd.text + "\r\n"), then}) {
+		s.fail("the FTP server reads no commands")
+	}
+}
+
+// ask sends a command of the mux's own; done gets the last line of its final
+// reply, or a 425 with code 0 if the server gives none in time.
+func (s *session) ask(text string, done func(code int, reply string)) {
+	x := &exchange{cmd: ownCommand(text), own: true}
+	x.done = func(code int, raw []byte) { done(code, lastLine(raw)) }
+	s.forward(x, nil)
+	s.unless(x, func() {
+		s.giveUp(x)
+		done(0, fmt.Sprintf("425 The server gave no reply to %s within %v", x.cmd.name, replyTimeout))
+	})
+}
+
+// ownCommand makes a command of the mux's own, which no verb handles.
+func ownCommand(text string) command {
+	name, arg, _ := strings.Cut(text, " ")
+	return command{text: text, name: name, arg: arg}
+}
+
+// unless runs event if x has no final reply within replyTimeout.
+func (s *session) unless(x *exchange, event func()) {
+	s.after(replyTimeout, func() {
+		switch {
+		case x.late || !slices.Contains(s.queue, x):
+		case s.midReply && s.answering == x:
+			s.unless(x, event)
+		default:
+			s.log.Warn("no reply from the server", "line", x.cmd, "after", replyTimeout)
+			event()
+		}
+	})
+}
+
+// giveUp waits no longer for the reply to x. One that comes soon is swallowed.
+func (s *session) giveUp(x *exchange) {
+	x.late = true
+	s.after(replyTimeout, func() {
+		if s.answering != x || !s.midReply {
+			s.queue = s.queue.without(x)
+		}
+	})
+}
+
+// answer replies to cmd from here, in its turn.
+func (s *session) answer(cmd command, reply string) { s.fulfil(s.promise(cmd), reply) }
+
+// promise takes the place in the queue of an answer that is still to be made.
+func (s *session) promise(cmd command) *exchange {
+	x := &exchange{cmd: cmd, promise: true}
+	s.queue = append(s.queue, x)
+	return x
+}
+
+// fulfil gives the answer that was promised.
+func (s *session) fulfil(x *exchange, reply string) {
+	x.local = reply
+	s.sayLocal()
+	s.hasten(x)
+}
+
+// hasten gives the answer from here at last, should the server never answer
+// what is ahead of it.
+func (s *session) hasten(x *exchange) {
+	if !slices.Contains(s.queue, x) {
+		return
+	}
+	s.after(replyTimeout, func() {
+		if s.queue.transfer() == nil && !s.midReply && slices.Contains(s.queue, x) {
+			s.passOver(x)
+			s.sayLocal()
+		}
+		s.hasten(x)
+	})
+}
+
+// sayLocal sends the answers from here whose turn has come.
+func (s *session) sayLocal() {
+	for !s.midReply {
+		i := slices.IndexFunc(s.queue, func(x *exchange) bool { return !x.late })
+		if i < 0 || s.queue[i].local == "" {
+			return
+		}
+		x := s.queue[i]
+		s.queue = s.queue.without(x)
+		s.tellClient([]byte(x.local + "\r\n"))
+	}
+}
+
+// passOver drops what the server left unanswered before x.
+func (s *session) passOver(x *exchange) {
+	var dropped []*exchange
+	s.queue, dropped = s.queue.passOver(x)
+	for _, y := range dropped {
+		s.log.Info("the server gave no reply", "line", y.cmd, "before", x.cmd)
+	}
+}
+
+func (s *session) tellClient(raw []byte) {
+	s.log.Debug("m->C", "line", oneLine(string(raw)))
+	if !s.toClient.put(outItem{data: raw}) {
+		s.end("the client reads no replies")
+	}
+}
