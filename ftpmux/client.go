@@ -1,20 +1,24 @@
 package ftpmux
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
+
+var tooLong = fmt.Sprintf("500 A command line is at most %d bytes long here", maxCommand)
 
 // onCommand takes what the client's reader brings.
 func (s *session) onCommand(cmd command, err error) {
 	switch {
 	case errors.Is(err, errTooLong):
-		s.waiting = append(s.waiting, command{verb: verb{handle: (*session).refuseLong}})
+		s.waiting = append(s.waiting, command{verb: verb{refusal: tooLong}})
 	case err != nil:
 		s.onClientEnd(err)
 	case strings.TrimSpace(cmd.text) == "": // some servers answer it and some do not
-	case cmd.verb.urgent && (s.busy != "" || len(s.waiting) > 0):
+	case cmd.verb.urgent && (s.busy || len(s.waiting) > 0):
 		s.handle(cmd)
 	default:
 		s.waiting = append(s.waiting, cmd)
@@ -23,7 +27,7 @@ func (s *session) onCommand(cmd command, err error) {
 
 // actOnWaiting handles the commands for which nothing has to be waited.
 func (s *session) actOnWaiting() {
-	for !s.ended && s.busy == "" && len(s.waiting) > 0 {
+	for s.reason == "" && !s.busy && len(s.waiting) > 0 {
 		cmd := s.waiting[0]
 		if cmd.verb.data && s.queue.transfer() != nil {
 			return
@@ -31,23 +35,38 @@ func (s *session) actOnWaiting() {
 		s.waiting = s.waiting[1:]
 		s.handle(cmd)
 	}
-	if s.clientGone && len(s.waiting) == 0 && s.busy == "" {
+	if s.clientGone && len(s.waiting) == 0 && !s.busy {
 		s.hangUp()
 	}
 }
 
 func (s *session) handle(cmd command) {
 	s.log.Debug("C->m", "line", cmd)
-	if cmd.verb.handle == nil {
+	switch {
+	case cmd.verb.refusal != "":
+		s.answer(cmd, cmd.verb.refusal)
+	case cmd.verb.handle != nil:
+		cmd.verb.handle(s, cmd)
+	default:
 		s.forward(&exchange{cmd: cmd}, nil)
-		return
 	}
-	cmd.verb.handle(s, cmd)
 }
 
 // feat asks for the features; the reply loses those that do not work here.
 func (s *session) feat(cmd command) {
-	s.forward(&exchange{cmd: cmd, done: func(_ int, raw []byte) { s.tellClient(withoutHidden(raw)) }}, nil)
+	s.forward(&exchange{cmd: cmd, done: func(_ int, raw []byte) { s.tellClient(withoutRefused(raw)) }}, nil)
+}
+
+// withoutRefused removes from a FEAT reply the features that do not work here:
+// RFC 2389, section 3.2.
+func withoutRefused(reply []byte) []byte {
+	lines := bytes.SplitAfter(reply, []byte("\n"))
+	lines = slices.DeleteFunc(lines, func(line []byte) bool {
+		feature := strings.TrimPrefix(string(line), "211-") // some servers repeat it on each line
+		name, _, _ := strings.Cut(strings.TrimSpace(feature), " ")
+		return useless[strings.ToUpper(name)]
+	})
+	return bytes.Join(lines, nil)
 }
 
 // leave passes QUIT on: the end that follows is an orderly one.
@@ -71,16 +90,4 @@ func (s *session) rein(cmd command) {
 func (s *session) rest(cmd command) {
 	s.restart = true
 	s.forward(&exchange{cmd: cmd}, nil)
-}
-
-func (s *session) refuseLong(cmd command) {
-	s.answer(cmd, fmt.Sprintf("500 A command line is at most %d bytes long here", maxCommand))
-}
-
-func (s *session) refuseTLS(cmd command) {
-	s.answer(cmd, "534 This connection is protected by SSH already; use plain FTP here")
-}
-
-func (s *session) refuse(cmd command) {
-	s.answer(cmd, "502 "+cmd.name+" does not work through this tunnel; use EPSV, PASV, EPRT or PORT")
 }

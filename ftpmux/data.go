@@ -18,9 +18,9 @@ import (
 // In stream mode its end is the end of the file (RFC 959, section 3.4.1), so
 // it is whole, or broken, or undecided, and never just closed.
 type dataConn struct {
-	s   *session
-	cmd command // of the transfer
-	direction
+	s         *session
+	cmd       command // of the transfer
+	direction direction
 
 	client      net.Conn
 	server      net.Conn
@@ -144,17 +144,14 @@ func (d *dataConn) dialServer(port uint16, reply string) {
 
 // dial connects to addr and hands the connection to ready.
 func (d *dataConn) dial(network Remote, addr string, ready func(net.Conn)) {
-	d.s.work.Go(func() {
+	d.s.aside(func(context.Context) (event, undo func()) {
 		ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
 		defer cancel()
 		c, err := network.DialContext(ctx, "tcp", addr)
-		event := func() { ready(c) }
 		if err != nil {
-			event = func() { d.fail(err) }
+			return func() { d.fail(err) }, nil
 		}
-		if !deliver(d.s, d.s.events, event) && err == nil {
-			reset(c)
-		}
+		return func() { ready(c) }, func() { reset(c) }
 	})
 }
 
@@ -185,8 +182,8 @@ func (d *dataConn) reusable() bool {
 }
 
 // begin starts the transfer that cmd asks for.
-func (d *dataConn) begin(way direction, cmd command) {
-	d.direction, d.cmd, d.running = way, cmd, true
+func (d *dataConn) begin(cmd command) {
+	d.cmd, d.direction, d.running = cmd, cmd.verb.direction, true
 	d.join()
 	if d.up.eof {
 		d.clientEnded()
@@ -380,11 +377,7 @@ func (d *dataConn) fail(why error) {
 	d.s.tryPending()
 }
 
-// finish ends d after the final reply to its transfer; clean shows the client
-// the end of the file.
-func (d *dataConn) finish(clean bool) { d.close(!clean) }
-
-// close closes both ends.
+// close closes both ends. What ends abruptly shows the client no end of a file.
 func (d *dataConn) close(abruptly bool) {
 	if d.finished {
 		return

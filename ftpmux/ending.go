@@ -73,14 +73,14 @@ func (s *session) onStop() {
 
 // fail ends the session and tells the client why.
 func (s *session) fail(reason string) {
-	if !s.ended {
+	if s.reason == "" {
 		s.tellClient([]byte("421 " + oneLine(reason) + "\r\n"))
 	}
 	s.end(reason)
 }
 
 func (s *session) end(reason string) {
-	if !s.ended {
-		s.ended, s.reason = true, reason
+	if s.reason == "" {
+		s.reason = reason
 	}
 }

@@ -1,9 +1,7 @@
 package ftpmux
 
 import (
-	"bytes"
 	"slices"
-	"strings"
 )
 
 // exchange is one command and the reply to it.
@@ -133,16 +131,4 @@ func (q queue) first(is func(*exchange) bool) *exchange {
 		return q[i]
 	}
 	return nil
-}
-
-// withoutHidden removes from a FEAT reply the features that do not work here:
-// RFC 2389, section 3.2.
-func withoutHidden(reply []byte) []byte {
-	lines := bytes.SplitAfter(reply, []byte("\n"))
-	lines = slices.DeleteFunc(lines, func(line []byte) bool {
-		feature := strings.TrimPrefix(string(line), "211-") // some servers repeat it on each line
-		name, _, _ := strings.Cut(strings.TrimSpace(feature), " ")
-		return hidden[strings.ToUpper(name)]
-	})
-	return bytes.Join(lines, nil)
 }

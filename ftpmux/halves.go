@@ -22,7 +22,7 @@ func (s *session) pasv(cmd command) {
 	case !s.localAddr.Is4():
 		s.answer(cmd, "425 PASV needs IPv4; use EPSV")
 	default:
-		s.openPassive(cmd, FormatPASV)
+		s.openPassive(cmd, formatPASV)
 	}
 }
 
@@ -33,7 +33,7 @@ func (s *session) epsv(cmd command) {
 		s.epsvOnly = true
 		s.answer(cmd, "200 EPSV ALL: only EPSV from now on")
 	case "", family(s.localAddr):
-		s.openPassive(cmd, func(ap netip.AddrPort) string { return FormatEPSV(ap.Port()) })
+		s.openPassive(cmd, func(ap netip.AddrPort) string { return formatEPSV(ap.Port()) })
 	default:
 		s.answer(cmd, "522 Network protocol not supported, use ("+family(s.localAddr)+")")
 	}
@@ -41,7 +41,7 @@ func (s *session) epsv(cmd command) {
 
 // port takes the client's address from PORT.
 func (s *session) port(cmd command) {
-	ap, err := ParsePORT(cmd.arg)
+	ap, err := parsePORT(cmd.arg)
 	if err != nil {
 		s.answer(cmd, "501 "+oneLine(err.Error()))
 		return
@@ -51,7 +51,7 @@ func (s *session) port(cmd command) {
 
 // eprt takes the client's address from EPRT.
 func (s *session) eprt(cmd command) {
-	ap, err := ParseEPRT(cmd.arg)
+	ap, err := parseEPRT(cmd.arg)
 	switch {
 	case errors.Is(err, errFamily), err == nil && ap.Addr().Unmap().Is4() != s.clientAddr.Is4():
 		s.answer(cmd, "522 Network protocol not supported, use ("+family(s.clientAddr)+")")
@@ -65,7 +65,7 @@ func (s *session) eprt(cmd command) {
 // openPassive gets a server half and then listens for the client.
 func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 	d, x := s.newData(), s.promise(cmd)
-	s.busy = cmd.name
+	s.busy = true
 	refuse := s.refuser(x, d)
 	get := s.askPassive
 	if s.mux.Data == Active {
@@ -84,7 +84,7 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 					refuse("425 No data connection: " + oneLine(d.err.Error()))
 					return
 				}
-				s.busy, s.settling = "", false
+				s.busy, s.settling = false, false
 				d.listen(ln)
 				reply := format(netip.AddrPortFrom(s.localAddr, portOfListener(ln)))
 				s.log.Info("rewrote", "reply", reply, "for", cmd, "in place of", d.serverSays)
@@ -97,7 +97,7 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 // refuser returns what gives d up and tells the client so.
 func (s *session) refuser(x *exchange, d *dataConn) func(reply string) {
 	return func(reply string) {
-		s.busy, s.settling, s.data = "", false, nil
+		s.busy, s.settling, s.data = false, false, nil
 		d.close(true)
 		s.fulfil(x, reply)
 	}
@@ -117,9 +117,9 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 	}
 	d, x := s.newData(), s.promise(cmd)
 	d.dialClient = netip.AddrPortFrom(s.clientAddr, ap.Port())
-	s.busy = cmd.name
+	s.busy = true
 	done := func() {
-		s.busy = ""
+		s.busy = false
 		s.log.Info("rewrote", "command", cmd, "to", d.askedServer)
 		s.fulfil(x, "200 "+cmd.name+" command successful")
 	}
@@ -154,7 +154,7 @@ func (s *session) askPassive(d *dataConn, refuse func(reply string), done func()
 				refuse(reply)
 				return
 			}
-			port, err := ParsePASV(reply)
+			port, err := parsePASV(reply)
 			if err != nil {
 				refuse("425 Cannot read the server's reply to PASV: " + oneLine(err.Error()))
 				return
@@ -170,7 +170,7 @@ func (s *session) askPassive(d *dataConn, refuse func(reply string), done func()
 	}
 	d.askedServer = "EPSV"
 	s.ask("EPSV", func(code int, reply string) {
-		port, err := ParseEPSV(reply)
+		port, err := parseEPSV(reply)
 		switch {
 		case code == 229 && err == nil:
 			d.dialServer(port, reply)
@@ -207,9 +207,9 @@ func (s *session) askActive(d *dataConn, refuse func(reply string), done func())
 		return func() {
 			d.listenFar(ln) // some servers connect before they reply
 			ap := netip.AddrPortFrom(netip.MustParseAddr(host), portOfListener(ln))
-			ask := "EPRT " + FormatEPRT(ap)
+			ask := "EPRT " + formatEPRT(ap)
 			if ap.Addr().Is4() {
-				ask = "PORT " + FormatPORT(ap)
+				ask = "PORT " + formatPORT(ap)
 			}
 			d.askedServer = ask
 			s.ask(ask, func(code int, reply string) {

@@ -3,24 +3,24 @@ package ftpmux
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 )
 
-// ParsePASV returns the port in a 227 reply (RFC 959, section 4.2), with or
+// parsePASV returns the port in a 227 reply (RFC 959, section 4.2), with or
 // without its code. Servers write it in many ways: it is the last two of the
 // first six numbers in a row that are divided by commas. Where there are no six,
 // as on IPv6, it is the last two of the only such row, if that is of two or
 // three. The address is not looked at.
-func ParsePASV(reply string) (port uint16, err error) {
+func parsePASV(reply string) (port uint16, err error) {
 	var shorter [][]string
-	for _, row := range numberRows(textOf(reply, "227")) {
-		switch {
-		case len(row) >= 6:
+	for _, text := range numberRows.FindAllString(strings.TrimPrefix(reply, "227"), -1) {
+		row := strings.Split(strings.ReplaceAll(text, " ", ""), ",")
+		if len(row) >= 6 {
 			return portOf(reply, row[4], row[5])
-		case len(row) >= 2:
-			shorter = append(shorter, row)
 		}
+		shorter = append(shorter, row)
 	}
 	if len(shorter) != 1 || len(shorter[0]) > 3 {
 		return 0, fmt.Errorf("no port in the reply %.80q", reply)
@@ -29,18 +29,17 @@ func ParsePASV(reply string) (port uint16, err error) {
 	return portOf(reply, row[len(row)-2], row[len(row)-1])
 }
 
-// FormatPASV writes the 227 reply that every client reads: RFC 959 with
+// formatPASV writes the 227 reply that every client reads: RFC 959 with
 // parentheses. The address must be IPv4.
-func FormatPASV(ap netip.AddrPort) string {
-	return fmt.Sprintf("227 Entering Passive Mode (%s).", FormatPORT(ap))
+func formatPASV(ap netip.AddrPort) string {
+	return fmt.Sprintf("227 Entering Passive Mode (%s).", formatPORT(ap))
 }
 
-// ParseEPSV returns the port in a 229 reply (RFC 2428, section 3), with or
+// parseEPSV returns the port in a 229 reply (RFC 2428, section 3), with or
 // without its code. Any printable character may divide it, and two in front
 // of the port are enough.
-func ParseEPSV(reply string) (port uint16, err error) {
-	text := textOf(reply, "229")
-	_, text, ok := strings.Cut(text, "(")
+func parseEPSV(reply string) (port uint16, err error) {
+	_, text, ok := strings.Cut(reply, "(")
 	if ok && len(text) > 0 && text[0] >= 33 && text[0] <= 126 && (text[0] < '0' || text[0] > '9') {
 		digits := strings.TrimLeft(text, text[:1])
 		bars := len(text) - len(digits)
@@ -52,51 +51,13 @@ func ParseEPSV(reply string) (port uint16, err error) {
 	return 0, fmt.Errorf("no port in the reply %.80q", reply)
 }
 
-// FormatEPSV writes the 229 reply that every client reads.
-func FormatEPSV(port uint16) string {
+// formatEPSV writes the 229 reply that every client reads.
+func formatEPSV(port uint16) string {
 	return fmt.Sprintf("229 Entering Extended Passive Mode (|||%d|)", port)
 }
 
-// textOf is what follows code at the beginning of reply, or all of it.
-func textOf(reply, code string) string {
-	return strings.TrimPrefix(reply, code)
-}
-
-// numberRows returns the runs of decimal numbers in text that are divided by
-// commas and at most spaces.
-func numberRows(text string) [][]string {
-	var rows [][]string
-	var row []string
-	comma := false // row may go on
-	for i := 0; i < len(text); {
-		switch c := text[i]; {
-		case c >= '0' && c <= '9':
-			end := i
-			for end < len(text) && text[end] >= '0' && text[end] <= '9' {
-				end++
-			}
-			if !comma && row != nil {
-				rows, row = append(rows, row), nil
-			}
-			row, comma = append(row, text[i:end]), false
-			i = end
-			continue
-		case c == ',' && len(row) > 0 && !comma:
-			comma = true
-		case c == ' ':
-		default:
-			if row != nil {
-				rows, row = append(rows, row), nil
-			}
-			comma = false
-		}
-		i++
-	}
-	if row != nil {
-		rows = append(rows, row)
-	}
-	return rows
-}
+// numberRows matches numbers that are divided by commas and at most spaces.
+var numberRows = regexp.MustCompile(`\d+(?: *, *\d+)+`)
 
 // portOf makes a port of two numbers from line, which it quotes on error.
 func portOf(line, high, low string) (uint16, error) {

@@ -29,9 +29,9 @@ func TestParsePASV(t *testing.T) {
 		{"227 Entering Passive Mode (127,0,0,1,-1,1)", 0},
 		{"227 99999999999999999999,99999999999999999999", 0},
 	} {
-		got, err := ParsePASV(tt.reply)
+		got, err := parsePASV(tt.reply)
 		if got != tt.want || (err == nil) != (tt.want != 0) {
-			t.Errorf("ParsePASV(%q) = %d, %v; want %d", tt.reply, got, err, tt.want)
+			t.Errorf("parsePASV(%q) = %d, %v; want %d", tt.reply, got, err, tt.want)
 		}
 	}
 }
@@ -56,9 +56,9 @@ func TestParseEPSV(t *testing.T) {
 		{"229 ok (111211)", 0},
 		{"229", 0},
 	} {
-		got, err := ParseEPSV(tt.reply)
+		got, err := parseEPSV(tt.reply)
 		if got != tt.want || (err == nil) != (tt.want != 0) {
-			t.Errorf("ParseEPSV(%q) = %d, %v; want %d", tt.reply, got, err, tt.want)
+			t.Errorf("parseEPSV(%q) = %d, %v; want %d", tt.reply, got, err, tt.want)
 		}
 	}
 }
@@ -80,9 +80,9 @@ func TestParsePORT(t *testing.T) {
 		{"127,0,0,1,156,+5", netip.AddrPort{}},
 		{"", netip.AddrPort{}},
 	} {
-		got, err := ParsePORT(tt.arg)
+		got, err := parsePORT(tt.arg)
 		if got != tt.want || (err == nil) != tt.want.IsValid() {
-			t.Errorf("ParsePORT(%q) = %v, %v; want %v", tt.arg, got, err, tt.want)
+			t.Errorf("parsePORT(%q) = %v, %v; want %v", tt.arg, got, err, tt.want)
 		}
 	}
 }
@@ -104,9 +104,9 @@ func TestParseEPRT(t *testing.T) {
 		{"|", ""},
 		{"", ""},
 	} {
-		got, err := ParseEPRT(tt.arg)
+		got, err := parseEPRT(tt.arg)
 		if (err == nil) != (tt.want != "") || err == nil && got.String() != tt.want {
-			t.Errorf("ParseEPRT(%q) = %v, %v; want %q", tt.arg, got, err, tt.want)
+			t.Errorf("parseEPRT(%q) = %v, %v; want %q", tt.arg, got, err, tt.want)
 		}
 	}
 }
@@ -115,12 +115,12 @@ func FuzzParsePASV(f *testing.F) {
 	f.Add("227 Entering Passive Mode (127,0,0,1,156,85).")
 	f.Add("227 (::1,156,85)")
 	f.Fuzz(func(t *testing.T, reply string) {
-		port, err := ParsePASV(reply)
+		port, err := parsePASV(reply)
 		if err != nil {
 			return
 		}
 		ap := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
-		if again, err := ParsePASV(FormatPASV(ap)); err != nil || again != port {
+		if again, err := parsePASV(formatPASV(ap)); err != nil || again != port {
 			t.Fatalf("%q: %d does not survive: %d, %v", reply, port, again, err)
 		}
 	})
@@ -129,11 +129,11 @@ func FuzzParsePASV(f *testing.F) {
 func FuzzParseEPSV(f *testing.F) {
 	f.Add("229 Entering Extended Passive Mode (|||40021|)")
 	f.Fuzz(func(t *testing.T, reply string) {
-		port, err := ParseEPSV(reply)
+		port, err := parseEPSV(reply)
 		if err != nil {
 			return
 		}
-		if again, err := ParseEPSV(FormatEPSV(port)); err != nil || again != port {
+		if again, err := parseEPSV(formatEPSV(port)); err != nil || again != port {
 			t.Fatalf("%q: %d does not survive: %d, %v", reply, port, again, err)
 		}
 	})
@@ -142,11 +142,11 @@ func FuzzParseEPSV(f *testing.F) {
 func FuzzParsePORT(f *testing.F) {
 	f.Add("127,0,0,1,156,85")
 	f.Fuzz(func(t *testing.T, arg string) {
-		ap, err := ParsePORT(arg)
+		ap, err := parsePORT(arg)
 		if err != nil {
 			return
 		}
-		if again, err := ParsePORT(FormatPORT(ap)); err != nil || again != ap {
+		if again, err := parsePORT(formatPORT(ap)); err != nil || again != ap {
 			t.Fatalf("%q: %v does not survive: %v, %v", arg, ap, again, err)
 		}
 	})
@@ -156,12 +156,12 @@ func FuzzParseEPRT(f *testing.F) {
 	f.Add("|1|127.0.0.1|40021|")
 	f.Add("|2|fe80::1%eth0|40021|")
 	f.Fuzz(func(t *testing.T, arg string) {
-		ap, err := ParseEPRT(arg)
+		ap, err := parseEPRT(arg)
 		if err != nil {
 			return
 		}
 		want := netip.AddrPortFrom(ap.Addr().WithZone(""), ap.Port())
-		if again, err := ParseEPRT(FormatEPRT(ap)); err != nil || again != want {
+		if again, err := parseEPRT(formatEPRT(ap)); err != nil || again != want {
 			t.Fatalf("%q: %v does not survive: %v, %v", arg, ap, again, err)
 		}
 	})

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// ParsePORT reads the argument of PORT: six numbers, and nothing else (RFC
+// parsePORT reads the argument of PORT: six numbers, and nothing else (RFC
 // 959, section 4.1.2).
-func ParsePORT(arg string) (netip.AddrPort, error) {
+func parsePORT(arg string) (netip.AddrPort, error) {
 	numbers := strings.Split(arg, ",")
 	if len(numbers) != 6 {
 		return netip.AddrPort{}, fmt.Errorf("want h1,h2,h3,h4,p1,p2, got %.80q", arg)
@@ -30,18 +30,18 @@ func ParsePORT(arg string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[:4])), port), nil
 }
 
-// FormatPORT writes the argument of PORT. The address must be IPv4.
-func FormatPORT(ap netip.AddrPort) string {
+// formatPORT writes the argument of PORT. The address must be IPv4.
+func formatPORT(ap netip.AddrPort) string {
 	a := ap.Addr().As4()
 	return fmt.Sprintf("%d,%d,%d,%d,%d,%d", a[0], a[1], a[2], a[3], ap.Port()>>8, ap.Port()&0xff)
 }
 
-// errFamily is ParseEPRT's answer to a protocol that RFC 2428 does not name,
+// errFamily is parseEPRT's answer to a protocol that RFC 2428 does not name,
 // or an address that is not of the protocol named.
 var errFamily = errors.New("unknown network protocol")
 
-// ParseEPRT reads the argument of EPRT: RFC 2428, section 2.
-func ParseEPRT(arg string) (netip.AddrPort, error) {
+// parseEPRT reads the argument of EPRT: RFC 2428, section 2.
+func parseEPRT(arg string) (netip.AddrPort, error) {
 	bad := func() (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("want |1|address|port| or |2|address|port|, got %.80q", arg)
 	}
@@ -66,8 +66,8 @@ func ParseEPRT(arg string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, uint16(port)), nil
 }
 
-// FormatEPRT writes the argument of EPRT.
-func FormatEPRT(ap netip.AddrPort) string {
+// formatEPRT writes the argument of EPRT.
+func formatEPRT(ap netip.AddrPort) string {
 	return fmt.Sprintf("|%s|%s|%d|", family(ap.Addr()), ap.Addr().WithZone(""), ap.Port())
 }
 

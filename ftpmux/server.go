@@ -96,7 +96,7 @@ func (s *session) onPreliminary(x *exchange, line replyLine, text []byte) {
 		// A verb that is not in the table turns out to be a transfer.
 		x.data, x.begun = s.data, true
 		s.data = nil
-		x.data.begin(eitherWay, x.cmd)
+		x.data.begin(x.cmd)
 	case s.greeting():
 		s.greetingTimer.Stop() // 120: it says itself how long
 		s.tellClient(text)
@@ -111,7 +111,7 @@ func (s *session) greeting() bool {
 // greeted takes the server's greeting.
 func (s *session) greeted(code int, raw []byte) {
 	s.tellClient(raw)
-	s.busy = ""
+	s.busy = false
 }
 
 // lastLine returns the last line of raw without its end.

@@ -45,7 +45,7 @@ type session struct {
 	held      *exchange // a transfer whose 226 waits for the end of its data
 
 	waiting  []command // read, and not acted on yet
-	busy     string    // what they wait for, "" for nothing
+	busy     bool      // something has to be settled before they are
 	pending  *exchange // a transfer command that waits for its data connection
 	settling bool      // an answer from here is being made; the server's wait behind it
 	restart  bool      // the server holds a REST that its next transfer uses up
@@ -62,8 +62,8 @@ type session struct {
 	clientGone bool
 	hungUp     bool // ... and the server was told
 	stopping   bool
-	ended      bool
-	reason     string
+	stop       <-chan struct{} // the mux is told to stop; nil once heard
+	reason     string          // why the session is over; "" while it is not
 }
 
 // readResult is what a reader brings: a value, or the error that ended it.
@@ -84,7 +84,7 @@ func newSession(m *Mux, log *slog.Logger, client, server net.Conn) *session {
 		replies:    make(chan readResult[replyLine]),
 		events:     make(chan func()),
 		datas:      make(map[*dataConn]struct{}),
-		busy:       "the server's greeting",
+		busy:       true, // until the server's greeting
 	}
 	s.queue = queue{{own: true, done: s.greeted}} // the greeting answers no command
 	return s
@@ -103,9 +103,9 @@ func (s *session) run(stop context.Context) {
 	})
 	defer s.greetingTimer.Stop()
 
-	stopped := stop.Done()
-	for !s.ended {
-		s.next(&stopped)
+	s.stop = stop.Done()
+	for s.reason == "" {
+		s.next()
 		s.actOnWaiting()
 	}
 
@@ -132,7 +132,7 @@ func (s *session) run(stop context.Context) {
 }
 
 // next waits for one thing to happen and handles it.
-func (s *session) next(stopped *<-chan struct{}) {
+func (s *session) next() {
 	commands, replies := s.commands, s.replies
 	var room1, room2 chan struct{}
 	if s.clientGone || len(s.waiting) >= maxWaiting || len(s.queue) >= maxExchanges {
@@ -156,8 +156,8 @@ func (s *session) next(stopped *<-chan struct{}) {
 		s.onCommand(r.value, r.err)
 	case r := <-replies:
 		s.onReply(r.value, r.err)
-	case <-*stopped:
-		*stopped = nil
+	case <-s.stop:
+		s.stop = nil
 		s.onStop()
 	}
 }

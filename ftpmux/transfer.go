@@ -19,7 +19,7 @@ func (s *session) transfer(cmd command) {
 		s.refuseTransfer(cmd, "425 No data connection: "+oneLine(d.err.Error()))
 		return
 	}
-	s.busy = cmd.name
+	s.busy = true
 	s.pending = &exchange{cmd: cmd, data: d}
 	if d.dialClient.IsValid() && d.client == nil {
 		d.dial(s.mux.local(), d.dialClient.String(), d.clientReady)
@@ -34,12 +34,12 @@ func (s *session) tryPending() {
 	switch {
 	case x == nil:
 	case x.data.err != nil:
-		s.pending, s.busy = nil, ""
+		s.pending, s.busy = nil, false
 		s.refuseTransfer(x.cmd, "425 No data connection: "+oneLine(x.data.err.Error()))
 	case x.data.ready():
-		s.pending, s.busy, s.data, s.restart = nil, "", nil, false
+		s.pending, s.busy, s.data, s.restart = nil, false, nil, false
 		s.forward(x, nil)
-		x.data.begin(x.cmd.verb.direction, x.cmd)
+		x.data.begin(x.cmd)
 	}
 }
 
@@ -59,7 +59,7 @@ func (s *session) refuseTransfer(cmd command, reply string) {
 func (s *session) abor(cmd command) {
 	aborted := func(cmd command) { s.refuseTransfer(cmd, "426 The transfer is aborted") }
 	if x := s.pending; x != nil {
-		s.pending, s.busy = nil, ""
+		s.pending, s.busy = nil, false
 		aborted(x.cmd)
 	}
 	s.waiting = slices.DeleteFunc(s.waiting, func(cmd command) bool {
@@ -125,11 +125,11 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 	d := x.data
 	switch {
 	case ends(code) && d.verdict() == broken:
-		d.finish(false)
+		d.close(true)
 		s.log.Warn("transfer broken", "line", x.cmd, "bytes", d.bytes(), "reason", d.err)
 		s.tellClient([]byte("426 The transfer did not complete: " + oneLine(d.err.Error()) + "\r\n"))
 	case ends(code):
-		d.finish(true)
+		d.close(false)
 		s.log.Info("transfer complete", "line", x.cmd, "bytes", d.bytes())
 		s.tellClient(text)
 	case !x.begun && s.data == nil && d.reusable():
@@ -141,7 +141,7 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 	case x.begun && d.uploading(): // it may be the answer to something else
 		s.abortUpload(d, fmt.Errorf("the server says %d", code))
 	default:
-		d.finish(!x.begun)
+		d.close(x.begun)
 		s.log.Info("transfer failed", "line", x.cmd, "bytes", d.bytes(), "code", code)
 	}
 }

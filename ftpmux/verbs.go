@@ -7,6 +7,7 @@ type verb struct {
 	data      bool                    // it changes or uses the data connection, so it waits for the transfer under way
 	urgent    bool                    // it overtakes commands that wait
 	secret    bool                    // its argument stands in no log
+	refusal   string                  // the answer from here
 }
 
 // direction is which way a transfer's data goes.
@@ -46,19 +47,27 @@ var verbs = map[string]verb{
 	"QUIT": {handle: (*session).leave},
 
 	// What would open a connection or hide one behind our back.
+	"AUTH": {refusal: "534 This connection is protected by SSH already; use plain FTP here"},
+	"LPRT": {refusal: notHere},
+	"LPSV": {refusal: notHere},
+	"SPSV": {refusal: notHere},
+	"CPSV": {refusal: notHere},
+	"SSCN": {refusal: notHere},
+
+	// The features of which do not work here are not offered.
 	"FEAT": {handle: (*session).feat},
-	"AUTH": {handle: (*session).refuseTLS},
-	"LPRT": {handle: (*session).refuse},
-	"LPSV": {handle: (*session).refuse},
-	"SPSV": {handle: (*session).refuse},
-	"CPSV": {handle: (*session).refuse},
-	"SSCN": {handle: (*session).refuse},
 }
 
-// hidden are the features that a FEAT reply must not offer, since the verbs
-// are refused.
-var hidden = map[string]bool{
-	"AUTH": true, "PBSZ": true, "PROT": true, "CCC": true,
-	"LPRT": true, "LPSV": true, "SPSV": true, "CPSV": true, "SSCN": true,
-	"ESTA": true, "ESTP": true,
+const notHere = "502 Not through this tunnel; use EPSV, PASV, EPRT or PORT"
+
+// useless are the features that do not work here: the verbs that are refused,
+// and what goes with them.
+var useless = map[string]bool{"PBSZ": true, "PROT": true, "CCC": true, "ESTA": true, "ESTP": true}
+
+func init() {
+	for name, v := range verbs {
+		if v.refusal != "" {
+			useless[name] = true
+		}
+	}
 }

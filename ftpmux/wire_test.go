@@ -233,14 +233,14 @@ func control(what string) (string, error) {
 func (p *player) send(c *memConn, what string) error {
 	// What passes by announces the data ports; they have to be there in time.
 	if c == p.server {
-		if port, err := ParseEPSV(what); err == nil && strings.HasPrefix(what, "229") {
+		if port, err := parseEPSV(what); err == nil && strings.HasPrefix(what, "229") {
 			p.listen(p.far, hostOf(p.mux.Server), port)
-		} else if port, err := ParsePASV(what); err == nil && strings.HasPrefix(what, "227") {
+		} else if port, err := parsePASV(what); err == nil && strings.HasPrefix(what, "227") {
 			p.listen(p.far, hostOf(p.mux.Server), port)
 		}
-	} else if ap, err := ParsePORT(strings.TrimPrefix(what, "PORT ")); err == nil {
+	} else if ap, err := parsePORT(strings.TrimPrefix(what, "PORT ")); err == nil {
 		p.listen(p.local, p.clientHost, ap.Port())
-	} else if ap, err := ParseEPRT(strings.TrimPrefix(what, "EPRT ")); err == nil {
+	} else if ap, err := parseEPRT(strings.TrimPrefix(what, "EPRT ")); err == nil {
 		p.listen(p.local, p.clientHost, ap.Port())
 	}
 	text, err := control(what)
