@@ -15,6 +15,12 @@ type Host struct {
 	DefaultIdentities bool     // IdentityFiles are ssh's usual ones: no IdentityFile was said
 	IdentitiesOnly    bool
 
+	IdentityAgent string // the agent's socket; "" for SSH_AUTH_SOCK, "none" for no agent
+
+	BatchMode bool // ask nobody anything
+
+	HostKeyAlias          string   // the name in known_hosts, without port; "" for the host's own
+	HashKnownHosts        bool     // write names so that they cannot be read
 	UserKnownHostsFiles   []string // none at all for "none"
 	GlobalKnownHostsFiles []string
 	StrictHostKeyChecking string // yes, ask, accept-new or no

@@ -13,6 +13,7 @@ import (
 type options struct {
 	hostName, user, hostKeyAlias, addressFamily string
 	identitiesOnly, strictHostKeyChecking       string
+	batchMode, hashKnownHosts, identityAgent    string
 	proxyJump, proxyCommand, ignoreUnknown      string
 	identityFiles                               []string
 	userKnownHostsFiles, globalKnownHostsFiles  []string
@@ -35,11 +36,14 @@ type setter func(*options, *line) error
 // keywords are those that set an option.
 var keywords = map[string]setter{
 	"addressfamily":         choice(func(o *options) *string { return &o.addressFamily }, addressFamilies),
+	"batchmode":             choice(func(o *options) *string { return &o.batchMode }, yesNo),
 	"connecttimeout":        number(func(o *options) *int { return &o.connectTimeout }, parseTime),
 	"globalknownhostsfile":  list(func(o *options) *[]string { return &o.globalKnownHostsFiles }),
+	"hashknownhosts":        choice(func(o *options) *string { return &o.hashKnownHosts }, yesNo),
 	"hostkeyalias":          text(func(o *options) *string { return &o.hostKeyAlias }),
 	"hostname":              text(func(o *options) *string { return &o.hostName }),
 	"identitiesonly":        choice(func(o *options) *string { return &o.identitiesOnly }, yesNo),
+	"identityagent":         text(func(o *options) *string { return &o.identityAgent }),
 	"identityfile":          setIdentityFile,
 	"identityfile2":         setIdentityFile,
 	"ignoreunknown":         text(func(o *options) *string { return &o.ignoreUnknown }),
@@ -57,14 +61,14 @@ var keywords = map[string]setter{
 // ignored are the other keywords of ssh_config(5), those that ssh still knows
 // from the past, and those that vendors add.
 var ignored = names(`
-	AddKeysToAgent BatchMode BindAddress BindInterface CanonicalDomains CanonicalizeFallbackLocal
+	AddKeysToAgent BindAddress BindInterface CanonicalDomains CanonicalizeFallbackLocal
 	CanonicalizeHostname CanonicalizeMaxDots CanonicalizePermittedCNAMEs CASignatureAlgorithms
 	CertificateFile ChannelTimeout CheckHostIP Ciphers ClearAllForwardings Compression
 	ConnectionAttempts ControlMaster ControlPath ControlPersist DynamicForward EnableEscapeCommandline
 	EnableSSHKeysign EscapeChar ExitOnForwardFailure FingerprintHash ForkAfterAuthentication
 	ForwardAgent ForwardX11 ForwardX11Timeout ForwardX11Trusted GatewayPorts GSSAPIAuthentication
-	GSSAPIDelegateCredentials HashKnownHosts HostbasedAcceptedAlgorithms HostbasedAuthentication
-	HostKeyAlgorithms IdentityAgent IPQoS KbdInteractiveAuthentication KbdInteractiveDevices
+	GSSAPIDelegateCredentials HostbasedAcceptedAlgorithms HostbasedAuthentication
+	HostKeyAlgorithms IPQoS KbdInteractiveAuthentication KbdInteractiveDevices
 	KexAlgorithms KnownHostsCommand LocalCommand LocalForward LogLevel LogVerbose MACs
 	NoHostAuthenticationForLocalhost NumberOfPasswordPrompts ObscureKeystrokeTiming
 	PasswordAuthentication PermitLocalCommand PermitRemoteOpen PKCS11Provider
@@ -83,6 +87,17 @@ var ignored = names(`
 	GSSAPIClientIdentity GSSAPIKexAlgorithms GSSAPIKeyExchange GSSAPIRenewalForcesRekey
 	GSSAPIServerIdentity GSSAPITrustDns RSAMinSize SetupTimeout UseKeychain
 `)
+
+// unobeyed are those of them that change who is trusted or who is let in. A
+// line with one is read over with a note.
+var unobeyed = names(`
+	CanonicalizeHostname CASignatureAlgorithms CertificateFile Ciphers HostKeyAlgorithms
+	KbdInteractiveAuthentication KexAlgorithms KnownHostsCommand MACs PasswordAuthentication
+	PreferredAuthentications PubkeyAcceptedAlgorithms PubkeyAuthentication RequiredRSASize
+`)
+
+// unsafe are those that forbid something: read over, they would allow it.
+var unsafe = names("RefuseConnection RevokedHostKeys")
 
 func names(list string) map[string]bool {
 	set := make(map[string]bool)

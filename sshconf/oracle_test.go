@@ -85,6 +85,7 @@ var settings = []string{
 	"ProxyCommand none", "ServerAliveInterval 30", "ServerAliveInterval 1m30s", "ServerAliveInterval none",
 	"ServerAliveCountMax 5", "ConnectTimeout 10", "ConnectTimeout none", "ConnectTimeout 2m", "AddressFamily inet",
 	"AddressFamily inet6", "ForwardAgent no", "Compression yes", "LogLevel ERROR", "HostKeyAlias KEY",
+	"HashKnownHosts yes", "HashKnownHosts no",
 }
 
 // generate writes some 20 lines of configuration, one in 50 of them wrong.
@@ -237,6 +238,8 @@ func sshG(t *testing.T, config string, args []string) (map[string][]string, stri
 	return values, ""
 }
 
+func yesOrNo(b bool) string { return map[bool]string{true: "yes", false: "no"}[b] }
+
 // compare holds h against what ssh -G printed.
 func compare(t *testing.T, what, config string, h *Host, want map[string][]string) {
 	t.Helper()
@@ -249,7 +252,10 @@ func compare(t *testing.T, what, config string, h *Host, want map[string][]strin
 		{"port", strconv.Itoa(h.Port)},
 		{"user", h.User},
 		{"addressfamily", h.AddressFamily},
-		{"identitiesonly", map[bool]string{true: "yes", false: "no"}[h.IdentitiesOnly]},
+		{"identitiesonly", yesOrNo(h.IdentitiesOnly)},
+		{"batchmode", yesOrNo(h.BatchMode)},
+		{"hashknownhosts", yesOrNo(h.HashKnownHosts)},
+		{"hostkeyalias", h.HostKeyAlias},
 		{"userknownhostsfile", oneLine(h.UserKnownHostsFiles)},
 		{"globalknownhostsfile", oneLine(h.GlobalKnownHostsFiles)},
 		{"stricthostkeychecking", h.StrictHostKeyChecking},
@@ -265,6 +271,8 @@ func compare(t *testing.T, what, config string, h *Host, want map[string][]strin
 			want = strings.NewReplacer("true", "yes", "false", "no").Replace(want)
 		case "globalknownhostsfile": // printed before ~ is replaced
 			want = strings.ReplaceAll(want, "~/", me.HomeDir+"/")
+		case "hostkeyalias": // made small when it is used
+			want = strings.ToLower(want)
 		case "connecttimeout":
 			want = strings.Replace(want, "none", "0", 1)
 		}

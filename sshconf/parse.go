@@ -17,6 +17,7 @@ type parser struct {
 	home   string
 	system string // /etc/ssh
 	notes  []string
+	place  string // of the line that is read, for notes
 
 	read func(name string, checked bool) (string, error)
 	glob func(pattern string, user bool) ([]string, error)
@@ -52,6 +53,7 @@ func (p *parser) parse(src source, text string, active bool) error {
 	sc := &scope{source: src, active: active}
 	for s := range strings.Lines(text) {
 		sc.line++
+		p.place = fmt.Sprintf("%s:%d", src.name, sc.line)
 		l, err := splitLine(s)
 		if err == nil && l.keyword != "" {
 			err = p.obey(sc, &l)
@@ -74,6 +76,7 @@ func (p *parser) option(s string) error {
 		err = fmt.Errorf("%s is for files only", l.keyword)
 	default:
 		l.active = true
+		p.place = "command line"
 		err = p.set(&l)
 	}
 	if err != nil {
@@ -101,6 +104,11 @@ func (p *parser) set(l *line) error {
 	set, ok := keywords[l.keyword]
 	switch {
 	case ok:
+	case unsafe[l.keyword] && l.active && !strings.EqualFold(strings.TrimSpace(l.rest), "none"):
+		return fmt.Errorf("%s is not supported yet", l.keyword)
+	case unobeyed[l.keyword] && l.active:
+		p.notes = append(p.notes, fmt.Sprintf("%s: %s is not obeyed yet", p.place, l.keyword))
+		return nil
 	case ignored[l.keyword], p.o.ignoreUnknown != "" && matchList(l.keyword, strings.ToLower(p.o.ignoreUnknown)):
 		return nil
 	default:
@@ -147,8 +155,8 @@ func (p *parser) matchBlock(sc *scope, l *line) error {
 		sc.active = l.args[0][0] != '!' && !sc.never
 	default:
 		if !sc.never {
-			p.notes = append(p.notes, fmt.Sprintf("%s:%d: skipped the block under %q: only \"Match all\" is understood",
-				sc.name, sc.line, "Match "+l.rest))
+			p.notes = append(p.notes, fmt.Sprintf("%s: skipped the block under %q: only \"Match all\" is understood",
+				p.place, "Match "+l.rest))
 		}
 	}
 	return nil

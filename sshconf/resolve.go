@@ -164,6 +164,9 @@ func (o *options) resolved(alias string, acct account, system string) (*Host, er
 		User:                  or(o.user, acct.name),
 		AddressFamily:         or(o.addressFamily, "any"),
 		IdentitiesOnly:        o.identitiesOnly == "yes",
+		BatchMode:             o.batchMode == "yes",
+		HashKnownHosts:        o.hashKnownHosts == "yes",
+		HostKeyAlias:          strings.ToLower(o.hostKeyAlias),
 		StrictHostKeyChecking: or(o.strictHostKeyChecking, "ask"),
 		ConnectTimeout:        time.Duration(max(o.connectTimeout, 0)) * time.Second,
 		ServerAliveInterval:   time.Duration(o.serverAliveInterval) * time.Second,
@@ -196,8 +199,8 @@ func (o *options) resolved(alias string, acct account, system string) (*Host, er
 	}
 
 	toks := tokens{'h': h.HostName, 'n': alias, 'p': strconv.Itoa(h.Port), 'r': h.User, 'k': alias}
-	if o.hostKeyAlias != "" {
-		toks['k'] = strings.ToLower(o.hostKeyAlias)
+	if h.HostKeyAlias != "" {
+		toks['k'] = h.HostKeyAlias
 	}
 	if h.ProxyJump, err = o.jumps(h, toks); err != nil {
 		return nil, fmt.Errorf("ProxyJump: %w", err)
@@ -210,6 +213,9 @@ func (o *options) resolved(alias string, acct account, system string) (*Host, er
 	if h.IdentityFiles, err = paths(o.identityFiles, acct.home, toks, defaultIdentities...); err != nil {
 		return nil, fmt.Errorf("IdentityFile: %w", err)
 	}
+	if h.IdentityAgent, err = agentSocket(o.identityAgent, acct.home, toks); err != nil {
+		return nil, fmt.Errorf("IdentityAgent: %w", err)
+	}
 	h.UserKnownHostsFiles, err = paths(o.userKnownHostsFiles, acct.home, toks,
 		"~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 	if err != nil {
@@ -221,6 +227,25 @@ func (o *options) resolved(alias string, acct account, system string) (*Host, er
 		return nil, fmt.Errorf("GlobalKnownHostsFile: %w", err)
 	}
 	return h, nil
+}
+
+// agentSocket expands an IdentityAgent: a path, "none", or the variable that
+// holds one, with or without a dollar sign.
+func agentSocket(said, home string, toks tokens) (string, error) {
+	name, isVariable := strings.CutPrefix(said, "$")
+	switch {
+	case said == "" || said == "SSH_AUTH_SOCK":
+		return "", nil
+	case strings.EqualFold(said, "none"):
+		return "none", nil
+	case isVariable && !strings.HasPrefix(name, "{"):
+		return or(os.Getenv(name), "none"), nil
+	}
+	path, err := tilde(said, home)
+	if err != nil {
+		return "", err
+	}
+	return expand(path, toks, true)
 }
 
 // paths expands file names, those said or else the usual ones, and leaves out

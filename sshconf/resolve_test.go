@@ -22,6 +22,44 @@ func resolve(t *testing.T, config, destination string, options ...string) (*Host
 	return (&Resolver{File: path, Options: options, Home: "/home/me", system: dir}).Resolve(destination)
 }
 
+func TestWhatIsNotObeyedIsSaid(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "config")
+	write(t, config, "Host x\n  Ciphers aes256-ctr\n  RevokedHostKeys /keys\nHost y\n  PasswordAuthentication no\n  RevokedHostKeys none\n")
+	r := &Resolver{File: config}
+	if _, err := r.Resolve("x"); err == nil || !strings.Contains(err.Error(), "config:3: revokedhostkeys is not supported yet") {
+		t.Errorf("got %v", err)
+	}
+	h, err := r.Resolve("y")
+	if err != nil || len(h.Notes) != 1 || !strings.Contains(h.Notes[0], "config:5: passwordauthentication is not obeyed yet") {
+		t.Errorf("got %v, %v", h, err)
+	}
+	r.Options = []string{"MACs=hmac-sha2-256"}
+	if h, err = r.Resolve("z"); err != nil || len(h.Notes) != 1 || h.Notes[0] != "command line: macs is not obeyed yet" {
+		t.Errorf("got %v, %v", h, err)
+	}
+}
+
+func TestIdentityAgent(t *testing.T) {
+	t.Setenv("MY_AGENT", "/run/mine")
+	for said, want := range map[string]string{
+		"":              "",
+		"SSH_AUTH_SOCK": "",
+		"none":          "none",
+		"$MY_AGENT":     "/run/mine",
+		"$NO_SUCH_ONE":  "none",
+		"${MY_AGENT}":   "/run/mine",
+		"~/agent-%h":    "/home/me/agent-x",
+	} {
+		r := &Resolver{File: "none", Home: "/home/me"}
+		if said != "" {
+			r.Options = []string{"IdentityAgent=" + said}
+		}
+		if h, err := r.Resolve("x"); err != nil || h.IdentityAgent != want {
+			t.Errorf("%q: got %q, %v; want %q", said, h.IdentityAgent, err, want)
+		}
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	r := &Resolver{File: "none", Home: "/home/me/"}
 	h, err := r.Resolve("joe@Server")
