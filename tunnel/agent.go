@@ -13,11 +13,13 @@ import (
 // agentPatience is how long the agent may take to list its keys.
 const agentPatience = 5 * time.Second
 
-// agentKeys lists the keys of the agent at SSH_AUTH_SOCK; without one there are
-// none. They sign until closeAgent is called or ctx is done.
-func agentKeys(ctx context.Context, log *slog.Logger) (ids []*identity, closeAgent func()) {
-	path := os.Getenv("SSH_AUTH_SOCK")
+// agentKeys lists the keys of the agent at path, or at SSH_AUTH_SOCK if that is
+// empty; without one, or with path "none", there are none. They sign until closeAgent is called or ctx is done.
+func agentKeys(ctx context.Context, log *slog.Logger, path string) (ids []*identity, closeAgent func()) {
 	if path == "" {
+		path = os.Getenv("SSH_AUTH_SOCK")
+	}
+	if path == "" || path == "none" {
 		return nil, func() {}
 	}
 	conn, err := net.DialTimeout("unix", path, agentPatience)

@@ -50,7 +50,7 @@ type auth struct {
 // handshake does all of SSH that comes before channels.
 func (t *Tunnel) handshake(lim *limit, h *sshconf.Host, w *wire) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
 	a := &auth{ask: asker{t, lim}, host: h, wire: w}
-	keys, closeAgent := agentKeys(lim.ctx, t.log)
+	keys, closeAgent := agentKeys(lim.ctx, t.log, h.IdentityAgent)
 	defer closeAgent()
 	a.identify(keys)
 	check := newHostCheck(h, a.ask)
@@ -173,7 +173,7 @@ func (a *auth) question(prompt string, secret bool) (string, error) {
 }
 
 // identify lists the keys to offer: for each IdentityFile the agent's copy of it or
-// the file, then what else the agent has, unless IdentitiesOnly.
+// the file, then what else the agent has, unless IdentitiesOnly. Locked ones come last.
 func (a *auth) identify(agent []*identity) {
 	listed := make(map[string]bool) // by public key
 	add := func(id *identity) {
@@ -216,4 +216,6 @@ func (a *auth) identify(agent []*identity) {
 			add(id)
 		}
 	}
+	// No passphrase is asked for while a key without one may do.
+	slices.SortStableFunc(a.ids, func(x, y *identity) int { return x.locked() - y.locked() })
 }

@@ -121,6 +121,22 @@ func TestKeyOrder(t *testing.T) {
 	}
 }
 
+// A key in the agent does without the question that a locked file would need.
+func TestLockedKeysComeLast(t *testing.T) {
+	locked, lockedKey := newKey(t, "secret")
+	inAgent, agentKey := newKey(t, "")
+	startAgent(t, inAgent)
+	s := newServer(t, takes(lockedKey, agentKey))
+	h := s.host()
+	h.IdentityFiles = []string{locked}
+	p := &script{}
+	if err := newTunnel(t, h, Options{Prompter: p}).Connect(t.Context()); err != nil || len(p.asked) > 0 {
+		t.Errorf("%v, asked %q", err, p.asked)
+	}
+	h.IdentityAgent = "none"
+	wantAs[*AuthError](t, newTunnel(t, h, Options{}).Connect(t.Context()))
+}
+
 func TestAgentSigns(t *testing.T) {
 	file, pub := newKey(t, "")
 	startAgent(t, file)

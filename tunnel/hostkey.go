@@ -30,8 +30,10 @@ func newHostCheck(h *sshconf.Host, ask asker) *hostCheck {
 	files := slices.DeleteFunc(slices.Concat(h.UserKnownHostsFiles, h.GlobalKnownHostsFiles),
 		func(f string) bool { return f == "none" })
 	c := &hostCheck{host: h, ask: ask, known: readKnownHosts(ask.tunnel.log, files)}
-	c.name = knownhosts.Normalize(address(h))
-	c.bare = h.HostName
+	c.name, c.bare = knownhosts.Normalize(address(h)), h.HostName
+	if h.HostKeyAlias != "" { // has no port
+		c.name, c.bare = h.HostKeyAlias, h.HostKeyAlias
+	}
 	return c
 }
 
@@ -127,7 +129,7 @@ func (c *hostCheck) judgeCert(cert *ssh.Certificate) error {
 	if cert.CertType != ssh.HostCert {
 		return c.refuse(cert.Key, errors.New("its certificate is not one for a host"))
 	}
-	if err := new(ssh.CertChecker).CheckCert(c.host.HostName, cert); err != nil {
+	if err := new(ssh.CertChecker).CheckCert(c.bare, cert); err != nil {
 		return c.refuse(cert.Key, err)
 	}
 	return nil
@@ -153,7 +155,7 @@ func (c *hostCheck) unknown(remote net.Addr, key ssh.PublicKey) error {
 		return nil
 	}
 	file := c.host.UserKnownHostsFiles[0]
-	if err := addKnownHost(file, c.name, key); err != nil {
+	if err := addKnownHost(file, c.name, key, c.host.HashKnownHosts); err != nil {
 		log.Warn("host key accepted and not kept", "err", err)
 	} else {
 		log.Info("host key added", "file", file)

@@ -105,6 +105,38 @@ func TestHostKeys(t *testing.T) {
 	}
 }
 
+func TestHostKeyAlias(t *testing.T) {
+	s := newServer(t)
+	other := newSigner(t).PublicKey()
+	h := s.host()
+	h.HostKeyAlias, h.StrictHostKeyChecking = "prod", "yes"
+	known := knownhosts.Line([]string{s.addr}, s.hostKey) + "\n"
+	h.UserKnownHostsFiles = []string{writeFile(t, "known_hosts", known+knownhosts.Line([]string{"prod"}, other)+"\n")}
+	if e := wantAs[*HostKeyError](t, newTunnel(t, h, Options{}).Connect(t.Context())); e.Line != 2 {
+		t.Errorf("got %+v, want line 2: the address is not what counts", e)
+	}
+	h.UserKnownHostsFiles = []string{writeFile(t, "known_hosts", knownhosts.Line([]string{"prod"}, s.hostKey)+"\n")}
+	if err := newTunnel(t, h, Options{}).Connect(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHashKnownHosts(t *testing.T) {
+	s := newServer(t)
+	h := s.host()
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	h.UserKnownHostsFiles, h.StrictHostKeyChecking, h.HashKnownHosts = []string{file}, "accept-new", true
+	for range 2 { // the second time it is known
+		if err := newTunnel(t, h, Options{}).Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.StrictHostKeyChecking = "yes"
+	}
+	if text, _ := os.ReadFile(file); !strings.HasPrefix(string(text), "|1|") || strings.Contains(string(text), "127.0.0.1") {
+		t.Errorf("got %q", text)
+	}
+}
+
 func TestKnownHostsIsMade(t *testing.T) {
 	s := newServer(t)
 	h := s.host()

@@ -33,6 +33,14 @@ func (id *identity) same(other *identity) bool {
 	return id.pub != nil && other.pub != nil && bytes.Equal(id.pub.Marshal(), other.pub.Marshal())
 }
 
+// locked is 1 for a key that needs its passphrase, and 0 for others.
+func (id *identity) locked() int {
+	if id.signer == nil && !id.auth.ask.tunnel.keys.has(id.pem) {
+		return 1
+	}
+	return 0
+}
+
 // PublicKey is called when the key is offered, and notes that.
 func (id *identity) PublicKey() ssh.PublicKey {
 	if !id.offered {

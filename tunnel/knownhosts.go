@@ -158,7 +158,7 @@ func matchPattern(p, s string) bool {
 
 // addKnownHost appends a line to file, and makes the file and its directory when
 // they are missing.
-func addKnownHost(file, addr string, key ssh.PublicKey) error {
+func addKnownHost(file, addr string, key ssh.PublicKey, hashed bool) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
@@ -166,7 +166,11 @@ func addKnownHost(file, addr string, key ssh.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	line := knownhosts.Line([]string{addr}, key) + "\n"
+	name := knownhosts.Normalize(addr)
+	if hashed {
+		name = knownhosts.HashHostname(name)
+	}
+	line := name + " " + string(ssh.MarshalAuthorizedKey(key))
 	if fi, err := f.Stat(); err == nil && fi.Size() > 0 {
 		end := make([]byte, 1)
 		if _, err := f.ReadAt(end, fi.Size()-1); err == nil && end[0] != '\n' {

@@ -48,7 +48,6 @@ func start(host string, log *slog.Logger, conn ssh.Conn, chans <-chan ssh.NewCha
 		}
 		l.fail(err)
 	})
-	go l.startSession()
 	return l
 }
 
@@ -141,7 +140,7 @@ func (l *link) dispatch(chans <-chan ssh.NewChannel) {
 	}
 }
 
-// startSession runs "true": sshd sets TCP_NODELAY on its socket only when a
+// startSession runs "true" on the last hop, once: sshd sets TCP_NODELAY on its socket only when a
 // session starts. Where sessions are refused it is done without.
 func (l *link) startSession() {
 	ch, reqs, err := l.ssh.OpenChannel("session", nil)

@@ -18,10 +18,13 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/pasvport/pasvport/sshconf"
 )
@@ -62,6 +65,35 @@ type Tunnel struct {
 	closed  bool
 	link    *link    // nil before the first, may be dead
 	attempt *attempt // nil unless one is under way
+	backoff backoff
+}
+
+// A backoff keeps those who need the connection from trying again and again: a
+// login that is refused stays refused, and servers lock out who insists.
+type backoff struct {
+	err   error // of the last attempt
+	until time.Time
+	pause time.Duration
+}
+
+const (
+	minPause = time.Second
+	maxPause = time.Minute
+)
+
+// after notes how an attempt ended.
+func (b *backoff) after(err error) {
+	switch {
+	case err == nil:
+		*b = backoff{}
+		return
+	case errors.As(err, new(*AuthError)), errors.As(err, new(*HostKeyError)):
+		b.pause = maxPause
+	default:
+		b.pause = min(max(2*b.pause, minPause), maxPause)
+	}
+	b.err = err
+	b.until = time.Now().Add(b.pause/2 + rand.N(b.pause/2))
 }
 
 // An attempt is one connecting, shared by all who wait for it.
@@ -85,10 +117,12 @@ func New(host *sshconf.Host, opts Options) *Tunnel {
 
 // Connect makes the SSH connection unless one is up. Callers that come while it
 // is being made share the attempt and its outcome; it goes on as long as one of
-// them still waits. Its errors hold a [ConnectError], [HostKeyError], [AuthError],
+// them still waits. It tries in any case, while DialContext and Listen give the
+// error of a failed attempt again for a second, and up to a minute when attempts
+// go on failing or the login or host key was refused. Its errors hold a [ConnectError], [HostKeyError], [AuthError],
 // [ProxyCommandError], or net.ErrClosed after Close.
 func (t *Tunnel) Connect(ctx context.Context) error {
-	_, err := t.up(ctx)
+	_, err := t.up(ctx, true)
 	return err
 }
 
@@ -110,7 +144,7 @@ func (t *Tunnel) DialContext(ctx context.Context, network, addr string) (net.Con
 	if port == 0 {
 		return nil, &net.AddrError{Err: "port 0 cannot be dialled", Addr: addr}
 	}
-	l, err := t.up(ctx)
+	l, err := t.up(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +162,7 @@ func (t *Tunnel) Listen(ctx context.Context, network, addr string) (net.Listener
 	if err != nil {
 		return nil, err
 	}
-	l, err := t.up(ctx)
+	l, err := t.up(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +186,9 @@ func (t *Tunnel) Close() error {
 	return nil
 }
 
-// up returns a link that was alive a moment ago.
-func (t *Tunnel) up(ctx context.Context) (*link, error) {
+// up returns a link that was alive a moment ago. Unless it is asked to insist, it
+// gives the last attempt's error again while that is fresh.
+func (t *Tunnel) up(ctx context.Context, insist bool) (*link, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -165,6 +200,9 @@ func (t *Tunnel) up(ctx context.Context) (*link, error) {
 	case t.link != nil && t.link.alive():
 		defer t.mu.Unlock()
 		return t.link, nil
+	case t.attempt == nil && !insist && time.Now().Before(t.backoff.until):
+		defer t.mu.Unlock()
+		return nil, t.backoff.err
 	case t.attempt == nil:
 		actx, cancel := context.WithCancel(context.Background())
 		t.attempt = &attempt{cancel: cancel, done: make(chan struct{})}
@@ -198,6 +236,9 @@ func (t *Tunnel) run(ctx context.Context, a *attempt) {
 	t.mu.Lock()
 	if t.attempt == a {
 		t.attempt = nil
+	}
+	if ctx.Err() == nil {
+		t.backoff.after(a.err)
 	}
 	if a.err == nil && (t.closed || a.waiters == 0) {
 		a.link.fail(net.ErrClosed)
