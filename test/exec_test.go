@@ -29,7 +29,7 @@ func TestExec(t *testing.T) {
 		{"environment", []string{"sh", "-c", "echo {} $PASVPORT_URL $PASVPORT_HOST $PASVPORT_PORT"}, 0,
 			`^(ftp://127\.0\.0\.1:\d+) ftp://127\.0\.0\.1:\d+ 127\.0\.0\.1 \d+\n$`},
 		{"by-environment", []string{"sh", "-c", `curl -sS -u ` + login + ` "ftp://$PASVPORT_HOST:$PASVPORT_PORT/file"`}, 0, `^content\n$`},
-		{"missing", []string{"no-such-program"}, 1, `^$`},
+		{"missing", []string{"no-such-program"}, 127, `^$`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
@@ -41,6 +39,12 @@ type childError struct{ code int }
 
 func (e *childError) Error() string { return "" }
 
+// notFoundError is a command for exec that there is not.
+type notFoundError struct{ err error }
+
+func (e *notFoundError) Error() string { return e.err.Error() }
+func (e *notFoundError) Unwrap() error { return e.err }
+
 // exitCode is what the program ends with; README and --help list the codes.
 func exitCode(err error) int {
 	if child, ok := errors.AsType[*childError](err); ok {
@@ -49,6 +53,8 @@ func exitCode(err error) int {
 	switch {
 	case is[*usageError](err):
 		return 2
+	case is[*notFoundError](err):
+		return 127 // as in a shell
 	case is[*tunnel.ConnectError](err), is[*tunnel.AuthError](err), is[*tunnel.HostKeyError](err),
 		is[*tunnel.ProxyCommandError](err), is[*tunnel.LostError](err), errors.Is(err, context.Canceled):
 		return 255
@@ -101,7 +107,7 @@ func hints(err error) []string {
 		}
 		return []string{"-L [bind:]port takes an address of this machine"}
 	}
-	if is[*exec.Error](err) || is[*os.PathError](err) {
+	if is[*notFoundError](err) {
 		return []string{"the command after -- must be a program in PATH, or the path of one"}
 	}
 	return nil

@@ -50,7 +50,7 @@ func TestErrors(t *testing.T) {
 		{"port taken", &listenError{os.NewSyscallError("bind", syscall.EADDRINUSE)}, 1, "-L 0"},
 		{"port below 1024", &listenError{os.NewSyscallError("bind", syscall.EACCES)}, 1, "-L 2121"},
 		{"not a port's error", os.NewSyscallError("open", syscall.EACCES), 1, ""},
-		{"no such command", &exec.Error{Name: "lftpp", Err: exec.ErrNotFound}, 1, "PATH"},
+		{"no such command", &notFoundError{&exec.Error{Name: "lftpp", Err: exec.ErrNotFound}}, 127, "PATH"},
 		{"any other", errors.New("what"), 1, ""},
 
 		{"command failed", &childError{7}, 7, ""},

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 const execHelp = `exec opens a tunnel on a free port, runs COMMAND, and closes the tunnel when that
@@ -44,6 +45,9 @@ func (o *options) exec(ctx context.Context, destination string, command []string
 	forwards, err := o.parseForwards(net.JoinHostPort(defaultBind, "0"))
 	if err != nil {
 		return err
+	}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return &notFoundError{err} // before anybody is asked for a password
 	}
 	s, err := o.prepare(destination, stderr)
 	if err != nil {
@@ -85,7 +89,7 @@ func runCommand(command []string, url string) error {
 	}
 	go func() { // it lives as long as the program
 		for sig := range signals {
-			if sig != os.Interrupt {
+			if sig != os.Interrupt || !term.IsTerminal(int(os.Stdin.Fd())) { // Ctrl-C is for both
 				cmd.Process.Signal(sig)
 			}
 		}

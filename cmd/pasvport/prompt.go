@@ -3,15 +3,65 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
 
 	"github.com/pasvport/pasvport/tunnel"
 )
+
+// prompter asks while the tunnel is being opened. Later on the terminal belongs
+// to somebody else, so that a reconnect has to do with what was answered then.
+type prompter struct {
+	ask tunnel.Prompter
+
+	mu      sync.Mutex
+	closed  bool
+	answers map[string]string // by prompt
+}
+
+var errNoPrompt = errors.New("nobody is asked once the tunnel is open")
+
+// close ends the asking.
+func (p *prompter) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+}
+
+// Secret asks, or gives the last answer to the same prompt.
+func (p *prompter) Secret(ctx context.Context, prompt string) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if answer, ok := p.answers[prompt]; p.closed && ok {
+		return answer, nil
+	} else if p.closed {
+		return "", errNoPrompt
+	}
+	answer, err := p.ask.Secret(ctx, prompt)
+	if err == nil {
+		if p.answers == nil {
+			p.answers = make(map[string]string)
+		}
+		p.answers[prompt] = answer
+	}
+	return answer, err
+}
+
+// Ask asks; its answers are not kept.
+func (p *prompter) Ask(ctx context.Context, prompt string) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return "", errNoPrompt
+	}
+	return p.ask.Ask(ctx, prompt)
+}
 
 // terminal asks on the terminal that the program was started from.
 type terminal struct {
@@ -19,8 +69,8 @@ type terminal struct {
 	hidden  *term.Terminal // reads without echo
 }
 
-// newPrompter returns nil where there is no terminal.
-func newPrompter() tunnel.Prompter {
+// newTerminal returns nil where there is none.
+func newTerminal() *terminal {
 	in, out := os.Stdin, os.Stderr
 	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
 		in, out = tty, tty

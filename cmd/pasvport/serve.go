@@ -94,6 +94,7 @@ type serving struct {
 	log     *slog.Logger
 	host    *sshconf.Host
 	tunnel  *tunnel.Tunnel
+	prompts *prompter // nil where there is nobody to ask
 	links   []link
 }
 
@@ -122,10 +123,16 @@ func (o *options) prepare(destination string, stderr io.Writer) (*serving, error
 		return nil, usagef(err.Error(), fmt.Sprintf("`ssh -G %s` reads the same files", destination))
 	}
 	for _, note := range host.Notes {
-		log.Info("ssh configuration", "note", note)
+		log.Warn("ssh configuration", "note", note)
 	}
-	t := tunnel.New(host, tunnel.Options{Jump: resolver.Jump, Prompter: newPrompter(), Logger: log})
-	return &serving{options: o, log: log, host: host, tunnel: t}, nil
+	opts := tunnel.Options{Jump: resolver.Jump, Logger: log}
+	s := &serving{options: o, log: log, host: host}
+	if tty := newTerminal(); tty != nil && !host.BatchMode {
+		s.prompts = &prompter{ask: tty}
+		opts.Prompter = s.prompts
+	}
+	s.tunnel = tunnel.New(host, opts)
+	return s, nil
 }
 
 // start makes the SSH connection, looks whether FTP servers answer behind it,
@@ -160,6 +167,9 @@ func (s *serving) start(ctx context.Context, forwards []forward) (err error) {
 			return &listenError{err}
 		}
 		s.links = append(s.links, link{ln, mux})
+	}
+	if s.prompts != nil {
+		s.prompts.close()
 	}
 	return nil
 }
@@ -206,10 +216,12 @@ func (o *options) resolver() *sshconf.Resolver {
 		}
 	}
 	set("Port", o.port)
-	set("User", o.login)
+	if o.login != "" {
+		set("User", quote(o.login))
+	}
 	set("ProxyJump", o.jump)
 	for _, file := range o.identity {
-		set("IdentityFile", file)
+		set("IdentityFile", quote(file))
 	}
 	switch {
 	case o.ipv4:
@@ -219,6 +231,11 @@ func (o *options) resolver() *sshconf.Resolver {
 	}
 	r.Options = append(r.Options, o.options...)
 	return r
+}
+
+// quote makes a flag's value one word of ssh_config(5).
+func quote(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 }
 
 // stopSignals are those that ask the program to end. A hang-up that was
