@@ -5,7 +5,9 @@ package test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/textproto"
 	"os"
@@ -301,11 +303,12 @@ func sizeOf(path string) int64 {
 	return info.Size()
 }
 
-// descriptors returns how many files and sockets a process has open.
+// descriptors returns how many files and sockets a process has open, 0 for one
+// that has just ended.
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
 		t.Fatal(err)
 	}
 	return len(entries)
