@@ -127,7 +127,7 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 	switch {
 	case s.mux.Data == Active:
 		s.askActive(d, refuse, done)
-	case s.mux.Data != Passive && !s.noPORT && s.serverOnLoopback():
+	case s.mux.Data != Passive && !s.noPORT && OnLoopback(s.mux.Server):
 		s.askActive(d, func(reply string) {
 			if final(reply) {
 				refuse(reply)
@@ -222,14 +222,6 @@ func (s *session) askActive(d *dataConn, refuse func(reply string), done func())
 			})
 		}, func() { ln.Close() }
 	})
-}
-
-// serverOnLoopback tells whether the FTP server can reach a listener of the
-// far side's, which by sshd's default is on loopback only.
-func (s *session) serverOnLoopback() bool {
-	host, _, _ := net.SplitHostPort(s.mux.Server)
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
 func portOfListener(ln net.Listener) uint16 {

@@ -63,6 +63,15 @@ const (
 	Active DataMode = "active"
 )
 
+// OnLoopback tells whether addr, host:port, is on its machine's loopback. An FTP
+// server there can reach a listener of the far side's, which by sshd's default is
+// on loopback only; other servers cannot be Active.
+func OnLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
 // A Mux serves FTP clients with one FTP server. Its fields must not change
 // once it serves; several goroutines may call its methods.
 type Mux struct {

@@ -122,10 +122,10 @@ func (e *LostError) Error() string {
 func (e *LostError) Unwrap() []error { return []error{io.ErrUnexpectedEOF, e.Err} }
 
 // A ProxyCommandError tells that the configuration asks for a ProxyCommand.
-type ProxyCommandError struct{ Host, Command string }
+type ProxyCommandError struct{ Host string }
 
 func (e *ProxyCommandError) Error() string {
-	return fmt.Sprintf("connecting to %s: ProxyCommand is not supported yet; use ProxyJump", e.Host)
+	return fmt.Sprintf("connecting to %s: ProxyCommand is not supported yet", e.Host)
 }
 
 var (

@@ -27,8 +27,7 @@ type hostCheck struct {
 }
 
 func newHostCheck(h *sshconf.Host, ask asker) *hostCheck {
-	files := slices.DeleteFunc(slices.Concat(h.UserKnownHostsFiles, h.GlobalKnownHostsFiles),
-		func(f string) bool { return f == "none" })
+	files := slices.Concat(h.UserKnownHostsFiles, h.GlobalKnownHostsFiles)
 	c := &hostCheck{host: h, ask: ask, known: readKnownHosts(ask.tunnel.log, files)}
 	c.name, c.bare = knownhosts.Normalize(address(h)), h.HostName
 	if h.HostKeyAlias != "" { // has no port
@@ -98,8 +97,9 @@ func (c *hostCheck) judge(remote net.Addr, key ssh.PublicKey) error {
 			l, ok = revoked.with(cert.SignatureKey)
 		}
 		if ok {
-			return &HostKeyError{Host: display(c.host), Addr: c.name, KeyType: key.Type(),
-				Fingerprint: ssh.FingerprintSHA256(key), File: l.file, Line: l.line, Revoked: true}
+			e := c.refuse(key, nil)
+			e.File, e.Line, e.Revoked = l.file, l.line, true
+			return e
 		}
 	}
 	if cert != nil {
@@ -116,8 +116,9 @@ func (c *hostCheck) judge(remote net.Addr, key ssh.PublicKey) error {
 		if i := slices.IndexFunc(known, func(l knownLine) bool { return l.key.Type() == key.Type() }); i >= 0 {
 			l = known[i]
 		}
-		return &HostKeyError{Host: display(c.host), Addr: c.name, KeyType: key.Type(),
-			Fingerprint: ssh.FingerprintSHA256(key), File: l.file, Line: l.line}
+		e := c.refuse(key, nil)
+		e.File, e.Line = l.file, l.line
+		return e
 	}
 	if _, ok := c.known.of(c.bare, "").with(key); ok {
 		return nil // the same host at another port
@@ -138,7 +139,7 @@ func (c *hostCheck) judgeCert(cert *ssh.Certificate) error {
 // unknown decides on a key of a host that known_hosts has nothing on.
 func (c *hostCheck) unknown(remote net.Addr, key ssh.PublicKey) error {
 	switch c.host.StrictHostKeyChecking {
-	case "no", "off", "accept-new":
+	case "no", "accept-new":
 	case "yes":
 		return c.refuse(key, nil)
 	default:
@@ -150,7 +151,7 @@ func (c *hostCheck) unknown(remote net.Addr, key ssh.PublicKey) error {
 		}
 	}
 	log := c.ask.tunnel.log.With("host", c.name, "key", ssh.FingerprintSHA256(key))
-	if len(c.host.UserKnownHostsFiles) == 0 || c.host.UserKnownHostsFiles[0] == "none" {
+	if len(c.host.UserKnownHostsFiles) == 0 {
 		log.Warn("host key accepted and not kept: there is no file for it")
 		return nil
 	}
@@ -184,7 +185,7 @@ func (c *hostCheck) question(remote net.Addr, key ssh.PublicKey) error {
 	return errors.New("no usable answer from the user")
 }
 
-func (c *hostCheck) refuse(key ssh.PublicKey, err error) error {
+func (c *hostCheck) refuse(key ssh.PublicKey, err error) *HostKeyError {
 	return &HostKeyError{Host: display(c.host), Addr: c.name, KeyType: key.Type(),
 		Fingerprint: ssh.FingerprintSHA256(key), Err: err}
 }

@@ -70,7 +70,7 @@ func TestHostKeys(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := s.host()
 			file := writeFile(t, "known_hosts", tt.known)
-			h.UserKnownHostsFiles = []string{file, "/missing", "none"}
+			h.UserKnownHostsFiles = []string{file, "/missing"}
 			h.StrictHostKeyChecking = tt.strict
 			p := &script{answers: tt.answers}
 			opts := Options{}

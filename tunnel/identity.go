@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime"
 	"sync"
@@ -155,10 +154,7 @@ func readIdentity(path string) (*identity, error) {
 }
 
 func readPublic(path string) ssh.PublicKey {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	data, _ := os.ReadFile(path)
 	return parsePublic(data)
 }
 

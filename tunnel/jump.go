@@ -51,8 +51,8 @@ func (t *Tunnel) connect(ctx context.Context) (*link, error) {
 // are reached one from the other, so only the first one's own ProxyJump counts.
 func (t *Tunnel) route(h *sshconf.Host, depth int) ([]*sshconf.Host, error) {
 	if len(h.ProxyJump) == 0 {
-		if h.ProxyCommand != "" && h.ProxyCommand != "none" {
-			return nil, &ProxyCommandError{Host: display(h), Command: h.ProxyCommand}
+		if h.ProxyCommand != "" {
+			return nil, &ProxyCommandError{Host: display(h)}
 		}
 		return []*sshconf.Host{h}, nil
 	}
@@ -156,4 +156,3 @@ func (l *limit) stop() {
 type timeoutError time.Duration
 
 func (e timeoutError) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(e)) }
-func (e timeoutError) Timeout() bool { return true }

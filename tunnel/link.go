@@ -26,11 +26,10 @@ type link struct {
 	via  *link // the hop before, closed with this one; or nil
 
 	done chan struct{}
-	err  error // a *LostError, once dead or done
+	err  error // a *LostError, once done
 
 	wg        sync.WaitGroup
 	mu        sync.Mutex
-	dead      bool
 	listeners []*listener
 	pinger    pinger
 	silence   time.Duration // after which a peer counts as gone
@@ -63,14 +62,13 @@ func (l *link) alive() bool {
 // fail ends the link; the first cause stands.
 func (l *link) fail(cause error) {
 	l.mu.Lock()
-	if l.dead {
+	if !l.alive() {
 		l.mu.Unlock()
 		return
 	}
-	l.dead = true
 	l.err = &LostError{Host: l.host, Err: noEOF(cause)}
-	l.mu.Unlock()
 	close(l.done)
+	l.mu.Unlock()
 	if !errors.Is(cause, net.ErrClosed) {
 		l.log.Warn("connection lost", "host", l.host, "err", cause)
 	}
@@ -107,10 +105,11 @@ func (l *link) wait() {
 func (l *link) goes(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.dead {
-		l.wg.Go(f)
+	if !l.alive() {
+		return false
 	}
-	return !l.dead
+	l.wg.Go(f)
+	return true
 }
 
 // brief runs f, which sends something, and waits for it a moment at most.

@@ -72,20 +72,13 @@ func (o *options) parseForwards(bind string) ([]forward, error) {
 		case !near && !o.gateway:
 			return nil, usagef(fmt.Sprintf("-L %s listens beyond this machine", text),
 				"-g allows that; FTP passwords then cross that network in plain")
-		case ftpmux.DataMode(o.data) == ftpmux.Active && !loopbackName(f.server):
+		case ftpmux.DataMode(o.data) == ftpmux.Active && !ftpmux.OnLoopback(f.server):
 			return nil, usagef(fmt.Sprintf("--data active cannot work with %s", f.server),
 				"sshd listens for the FTP server on its loopback only; the server must be reached at 127.0.0.1, ::1 or localhost")
 		}
 		forwards = append(forwards, f)
 	}
 	return forwards, nil
-}
-
-// loopbackName tells whether the address names its own machine.
-func loopbackName(addr string) bool {
-	host, _, _ := net.SplitHostPort(addr)
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
 // serving is a tunnel with its listeners.
