@@ -16,7 +16,13 @@ import (
 // goroutines find comes to the loop as events.
 //
 // In stream mode its end is the end of the file (RFC 959, section 3.4.1), so
-// it is whole, or broken, or undecided, and never just closed.
+// it is whole, or broken, or undecided, and never just closed:
+//
+//   - a download is whole once the server has ended it and the client was given
+//     all of it (serverEnded); the client sees the end with the final reply
+//   - an upload is whole once the client has ended it and the server was told so
+//     (clientEnded); one that breaks is aborted first (abortUpload)
+//   - anything else breaks it (breakWith), and the client gets a reset
 type dataConn struct {
 	s         *session
 	cmd       command // of the transfer
@@ -395,7 +401,7 @@ func (d *dataConn) close(abruptly bool) {
 	default:
 		d.client.Close()
 	}
-	if d.server != nil {
-		d.s.work.Go(func() { d.server.Close() })
+	if server := d.server; server != nil {
+		d.s.work.Go(func() { server.Close() })
 	}
 }
