@@ -11,6 +11,9 @@ func (s *session) forward(x *exchange, then func()) {
 	s.log.Debug("m->S", "line", x.cmd)
 	s.queue = append(s.queue, x)
 	if !s.toServer.put(outItem{[]byte(x.cmd.text + "\r\n"), then}) {
+		if then != nil {
+			then()
+		}
 		s.fail("the FTP server reads no commands")
 	}
 }

@@ -38,9 +38,10 @@ type dataConn struct {
 	askedServer string // how the server half was negotiated, for the log
 	serverSays  string
 
-	running  bool // a transfer has begun
-	joined   bool // bytes are being copied
-	finished bool // both ends are closed
+	running  bool          // a transfer has begun
+	joined   bool          // bytes are being copied
+	finished bool          // both ends are closed
+	answered chan struct{} // closed when the transfer has its final reply
 	err      error
 	down, up flow // server to client, client to server
 	timer    *time.Timer
@@ -66,7 +67,7 @@ const (
 // newData takes the place of the data connection that was prepared before.
 func (s *session) newData() *dataConn {
 	s.dropData("another one is asked for")
-	d := &dataConn{s: s}
+	d := &dataConn{s: s, answered: make(chan struct{})}
 	d.ctx, d.cancel = context.WithCancel(s.ctx)
 	s.data = d
 	s.datas[d] = struct{}{}
@@ -273,15 +274,26 @@ func (d *dataConn) serverEnded() {
 	})
 }
 
-// clientEnded acts on the end of what the client sends.
+// clientEnded acts on the end of what the client sends. A client that is killed
+// ends all of its connections in one go, and in any order; so its control
+// connection is looked at first, a moment later.
 func (d *dataConn) clientEnded() {
 	if !d.running || d.direction == download || d.up.whole {
 		return
 	}
-	if p, ok := d.s.client.(interface{ PeerEnded() bool }); ok && !d.s.quit && p.PeerEnded() || d.s.clientGone && !d.s.quit {
-		d.s.abortUpload(d, errors.New("the client has gone"))
-		return
-	}
+	d.s.after(deathWatch, func() {
+		switch {
+		case d.finished:
+		case d.s.clientDied():
+			d.s.abortUpload(d, errors.New("the client has gone"))
+		default:
+			d.endUpload()
+		}
+	})
+}
+
+// endUpload hands the end of the file on to the server.
+func (d *dataConn) endUpload() {
 	server := d.server
 	d.s.aside(func(context.Context) (event, undo func()) {
 		err := closeWrite(server)

@@ -16,6 +16,13 @@ func (s *session) onClientEnd(err error) {
 	}
 }
 
+// clientDied tells whether the client's control connection has ended without a
+// QUIT, even if that was not read yet.
+func (s *session) clientDied() bool {
+	p, ok := s.client.(interface{ PeerEnded() bool })
+	return !s.quit && (s.clientGone || ok && p.PeerEnded())
+}
+
 // hangUp ends our side towards the server once the client has ended its own
 // and no transfer is left; the server's last replies still come.
 func (s *session) hangUp() {

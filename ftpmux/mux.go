@@ -99,11 +99,13 @@ type Mux struct {
 
 // Limits of one session.
 const (
-	dialTimeout     = 30 * time.Second // to reach the server, or an active client
-	greetingTimeout = 30 * time.Second // for the server's first reply
-	acceptTimeout   = 30 * time.Second // for a client to come to its data port
-	replyTimeout    = 60 * time.Second // for a reply that others wait for
-	lingerTimeout   = time.Second      // for a client to read our last words
+	dialTimeout     = 30 * time.Second     // to reach the server, or an active client
+	greetingTimeout = 30 * time.Second     // for the server's first reply
+	acceptTimeout   = 30 * time.Second     // for a client to come to its data port
+	replyTimeout    = 60 * time.Second     // for a reply that others wait for
+	deathWatch      = 3 * time.Millisecond // between the ends of a killed client's connections
+	abortPatience   = time.Second          // for a server to heed ABOR before its data ends
+	lingerTimeout   = time.Second          // for a client to read our last words
 )
 
 // Serve answers FTP clients on ln until ctx is done; then it closes ln, ends

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // transfer passes a transfer command on once its data connection is there: a
@@ -86,9 +87,14 @@ func (s *session) abandon(x *exchange) {
 	s.sayLocal()
 }
 
-// cutOff breaks d and sends abor ahead of the end of the server's side.
+// cutOff breaks d and sends abor ahead of the end of the server's side. To a
+// server that is receiving, that end is the end of the file, so it has a moment to
+// heed the ABOR first.
 func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
-	server, done := d.server, abor.done
+	server, done, patience := d.server, abor.done, time.Duration(0)
+	if d.uploading() {
+		patience = abortPatience
+	}
 	d.server = nil
 	d.breakWith(why)
 	abor.done = func(code int, raw []byte) {
@@ -97,10 +103,19 @@ func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
 		}
 		done(code, raw)
 	}
-	s.forward(abor, func() {
-		if server != nil {
-			server.Close()
+	sent := make(chan struct{})
+	s.forward(abor, func() { close(sent) })
+	if server == nil {
+		return
+	}
+	s.work.Go(func() {
+		<-sent
+		select {
+		case <-time.After(patience):
+		case <-d.answered:
+		case <-s.ctx.Done():
 		}
+		server.Close()
 	})
 }
 
@@ -123,6 +138,7 @@ func (s *session) sayHeld() {
 // onTransferEnd acts on the final reply to a transfer.
 func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 	d := x.data
+	close(d.answered)
 	switch {
 	case ends(code) && d.verdict() == broken:
 		d.close(true)
@@ -136,7 +152,7 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 		// The server refused the command and may keep the connection open
 		// for the next one; if not, its end will tell.
 		s.log.Info("transfer refused", "line", x.cmd, "code", code)
-		d.running = false
+		d.running, d.answered = false, make(chan struct{})
 		s.data = d
 	case x.begun && d.uploading(): // it may be the answer to something else
 		s.abortUpload(d, fmt.Errorf("the server says %d", code))

@@ -173,6 +173,7 @@ func (p *player) step(who, what string) error {
 	if err := p.begin(); err != nil {
 		return err
 	}
+	<-time.After(2 * deathWatch) // of virtual time, so that the short waits are over
 	synctest.Wait()
 	switch who {
 	case "wait":
