@@ -51,15 +51,15 @@ unpack() {
 	echo "setup.sh: unpacking $unpacked into $servers"
 	update
 	rm -rf "$cache/new"
-	mkdir -p "$cache/new/deb" "$cache/new/root"
+	mkdir -p "$cache/new/deb" "$cache/new/tree"
 	(cd "$cache/new/deb" && apt-get download $unpacked)
 	for deb in "$cache"/new/deb/*.deb; do
-		dpkg -x "$deb" "$cache/new/root"
+		dpkg -x "$deb" "$cache/new/tree"
 		dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed 's/|.*//; s/(.*//; s/[[:space:]]//g' |
-			grep -E '^(lib|zlib)' >>"$cache/new/root/libraries" || true
+			grep -E '^(lib|zlib)' >>"$cache/new/tree/libraries" || true
 	done
 	rm -rf "$servers"
-	mv "$cache/new/root" "$servers"
+	mv "$cache/new/tree" "$servers"
 	rm -rf "$cache/new"
 }
 

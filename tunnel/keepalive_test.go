@@ -106,7 +106,7 @@ func TestKeepaliveNoticesSilence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour) // it lives as long as it is answered
+		<-time.After(time.Hour) // it lives as long as it is answered
 		if !l.alive() {
 			t.Fatal(l.err)
 		}
@@ -187,10 +187,10 @@ func TestKeepaliveTakesAnySignOfLife(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		mute.Store(true)
 		for range 10 {
-			time.Sleep(25 * time.Second)
+			<-time.After(25 * time.Second)
 			if _, err := c.Write([]byte("x")); err != nil {
 				t.Fatal(err)
 			}
@@ -298,11 +298,11 @@ func TestLimitLeavesPeopleTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := newLimit(t.Context(), 0)
 		defer lim.stop()
-		time.Sleep(29 * time.Second)
+		<-time.After(29 * time.Second)
 		resume := lim.pause()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		resume()
-		time.Sleep(29 * time.Second)
+		<-time.After(29 * time.Second)
 		if err := lim.ctx.Err(); err != nil {
 			t.Fatal(err)
 		}
