@@ -386,3 +386,37 @@ func TestNoGoroutineLeft(t *testing.T) {
 	remote.Close()
 	goleak.VerifyNone(t, before)
 }
+
+// TestSeveralServers serves two FTP servers with one pasvport.
+func TestSeveralServers(t *testing.T) {
+	t.Parallel()
+	ssh := startSSHD(t)
+	servers := []*ftpServer{startVsftpd(t, elsewhere), startPyftpdlib(t, "127.0.0.1")}
+	p := startPasvport(t, ssh, "-L", "0:"+servers[0].addr(), "-L", "0:"+servers[1].addr())
+	for i, server := range servers {
+		content := noise(1000 + i)
+		serveFile(t, filepath.Join(server.root, "which.bin"), content)
+		c := newCell(t, server, p.addrs[i], "cell", false)
+		c.must(c.command("curl", "-sS", "-u", c.user+":"+c.password, "-O", "ftp://"+p.addrs[i]+"/which.bin"))
+		c.checkLocal("which.bin", content)
+	}
+}
+
+// TestKilledUpload kills a client with -9 in mid-upload, which ends its
+// connections as if it were done. The server must hear of an abort.
+func TestKilledUpload(t *testing.T) {
+	t.Parallel()
+	ssh := startSSHD(t)
+	server := startPyftpdlib(t, elsewhere)
+	p := startPasvport(t, ssh, "-L", "0:"+server.addr())
+	c := newCell(t, server, p.addrs[0], "cell", false)
+	c.hold("big.bin", noise(64<<20))
+	curl := startProcess(t, c.command("curl", "-sS", "--limit-rate", "4M", "-u", c.user+":"+c.password, "-T", "big.bin", "ftp://"+p.addrs[0]+c.path+"/"))
+	eventually(t, "a part of the file arrives", func() bool { return sizeOf(filepath.Join(c.remote, "big.bin")) > 1<<20 })
+	curl.kill()
+	p.waitFor(t, p.stderr, `an upload was cut off`)
+	p.waitFor(t, p.stderr, `transfer (failed|broken)`)
+	if strings.Contains(p.stderr.String(), "transfer complete") {
+		t.Error("half a file is taken for a whole one")
+	}
+}
