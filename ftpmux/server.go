@@ -54,6 +54,10 @@ func (s *session) onReply(line replyLine, err error) {
 func (s *session) onLastLine(x *exchange, line replyLine) {
 	text := x.text
 	x.text = nil
+	if begins(line.code) && x.begun && x.data.verdict() == broken {
+		s.onFinal(x, line.code, text) // Pure-FTPd's last word on a broken download
+		return
+	}
 	if line.code < 200 {
 		s.onPreliminary(x, line, text)
 		return

@@ -113,7 +113,6 @@ func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
 		select {
 		case <-time.After(patience):
 		case <-d.answered:
-		case <-s.ctx.Done():
 		}
 		server.Close()
 	})
@@ -123,7 +122,13 @@ func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
 // carries no reset, so ABOR goes out before the end of the data does.
 func (s *session) abortUpload(d *dataConn, why error) {
 	s.log.Warn("an upload was cut off; the file on the server is not complete", "line", d.cmd, "reason", why)
-	s.cutOff(d, &exchange{cmd: ownCommand("ABOR"), own: true, done: func(int, []byte) {}}, why)
+	abor := &exchange{cmd: ownCommand("ABOR"), own: true, done: func(int, []byte) {}}
+	s.cutOff(d, abor, why)
+	s.after(10*abortPatience, func() { // no server needs longer, and some never answer
+		if !s.midReply || s.answering != abor {
+			s.queue = s.queue.without(abor)
+		}
+	})
 }
 
 // sayHeld acts on the reply that waited for the end of its data.
