@@ -1,42 +1,119 @@
 package sshconf
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Host is what the configuration says of one destination: the first value of
-// every keyword, tokens expanded, ssh's defaults where nothing was said.
+// every keyword, tokens expanded, ssh's defaults where nothing was said. The
+// fields bear the keywords' names, and mean what ssh_config(5) says of them.
 type Host struct {
-	Alias         string // as the user typed it, without user and port
-	HostName      string
-	Port          int
-	User          string
-	AddressFamily string // any, inet or inet6
+	Alias    string // as the user typed it, without user and port
+	HostName string
+	Port     int
+	User     string
+	Tag      string
 
-	IdentityFiles     []string // absolute or relative to the working directory; may not exist
-	DefaultIdentities bool     // IdentityFiles are ssh's usual ones: no IdentityFile was said
-	IdentitiesOnly    bool
-
-	IdentityAgent string // the agent's socket; "" for SSH_AUTH_SOCK, "none" for no agent
-
-	BatchMode bool // ask nobody anything
-
-	HostKeyAlias          string   // the name in known_hosts, without port; "" for the host's own
-	HashKnownHosts        bool     // write names so that they cannot be read
-	UserKnownHostsFiles   []string // none at all for "none"
-	GlobalKnownHostsFiles []string
-	StrictHostKeyChecking string // yes, ask, accept-new or no
-
+	// The way there.
+	AddressFamily      string // any, inet or inet6
+	BindAddress        string
+	BindInterface      string
+	ConnectTimeout     time.Duration // 0: the system's own limit
+	ConnectionAttempts int           // 1 or more
+	TCPKeepAlive       bool
+	IPQoS              int // DSCP and ECN bits for bulk traffic; -1 for the system's own
 	// ProxyJump holds the hops in the order in which they are passed, each in
 	// the form that Resolver.Jump takes. Empty: straight to the host.
 	ProxyJump []string
+	// ProxyCommand is for the shell; "" for none.
+	ProxyCommand   string
+	ProxyUseFdpass bool
+	ControlMaster  string // no, yes, ask, auto or autoask
+	ControlPath    string // "" for none
 
-	// ProxyCommand is what the configuration asks for in ProxyJump's place,
-	// as it stands there, tokens and quotes included; "" for nothing.
-	ProxyCommand string
+	// Who we are.
+	IdentityFiles                []string // absolute or relative to the working directory; may not exist
+	DefaultIdentities            bool     // IdentityFiles are ssh's usual ones: no IdentityFile was said
+	CertificateFiles             []string // likewise
+	IdentitiesOnly               bool
+	IdentityAgent                string        // the agent's socket; "" for SSH_AUTH_SOCK, "none" for no agent
+	AddKeysToAgent               string        // no, yes, ask or confirm
+	AddKeysLifetime              time.Duration // 0: for ever
+	PreferredAuthentications     []string      // nil: ssh's order
+	PubkeyAuthentication         bool
+	PasswordAuthentication       bool
+	KbdInteractiveAuthentication bool
+	NumberOfPasswordPrompts      int
+	PubkeyAcceptedAlgorithms     Algorithms
+	BatchMode                    bool // ask nobody anything
 
-	ConnectTimeout      time.Duration // 0: the system's own limit
+	// Whom we trust.
+	HostKeyAlias                     string   // the name in known_hosts, without port; "" for the host's own
+	HashKnownHosts                   bool     // write names so that they cannot be read
+	UserKnownHostsFiles              []string // none at all for "none"
+	GlobalKnownHostsFiles            []string
+	KnownHostsCommand                string // see Expand; "" for none
+	RevokedHostKeys                  string // a file; "" for none
+	StrictHostKeyChecking            string // yes, ask, accept-new or no
+	NoHostAuthenticationForLocalhost bool
+	VerifyHostKeyDNS                 string // yes, ask or no
+	RequiredRSASize                  int    // bits
+	HostKeyAlgorithms                Algorithms
+	CASignatureAlgorithms            Algorithms
+
+	// The connection.
+	KexAlgorithms       Algorithms
+	Ciphers             Algorithms
+	MACs                Algorithms
+	RekeyLimit          uint64        // bytes; 0: the cipher's own
 	ServerAliveInterval time.Duration // negative: not said; 0: no keepalives
 	ServerAliveCountMax int
 
-	// Notes tell what was read over and why, for the log.
-	Notes []string
+	// Notes tell what the configuration asks for and pasvport cannot do, each
+	// with its place, for the log.
+	Notes []Note
+}
+
+// A Note is one line of the configuration that is not honoured.
+type Note struct {
+	Keyword string // in lower case
+	Text    string // file:line, and what it asks for
+}
+
+// Algorithms is a list of algorithms as the configuration has it: names and
+// patterns with commas, which replace a program's own, or after "+", "-" or "^"
+// are added to it, taken from it or preferred in it. "" leaves it as it is.
+type Algorithms string
+
+// Of returns the list in force, given a program's own and all that it knows.
+// What the program does not know is left out.
+func (a Algorithms) Of(own, known []string) []string {
+	op, list := "", string(a)
+	if list != "" && strings.Contains("+-^", list[:1]) {
+		op, list = list[:1], list[1:]
+	}
+	var said []string
+	for pattern := range strings.SplitSeq(list, ",") {
+		for _, name := range known {
+			if match(name, pattern) && !slices.Contains(said, name) {
+				said = append(said, name)
+			}
+		}
+	}
+	without := func(list []string) []string {
+		return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(said, s) })
+	}
+	switch {
+	case a == "":
+		return own
+	case op == "+":
+		return slices.Concat(own, slices.DeleteFunc(said, func(s string) bool { return slices.Contains(own, s) }))
+	case op == "-":
+		return without(own)
+	case op == "^":
+		return slices.Concat(said, without(own))
+	}
+	return said
 }

@@ -16,7 +16,7 @@ type parser struct {
 	host   string // as typed: what Host patterns are held against
 	home   string
 	system string // /etc/ssh
-	notes  []string
+	notes  []Note
 	place  string // of the line that is read, for notes
 
 	read func(name string, checked bool) (string, error)
@@ -107,7 +107,7 @@ func (p *parser) set(l *line) error {
 	case unsafe[l.keyword] && l.active && !strings.EqualFold(strings.TrimSpace(l.rest), "none"):
 		return fmt.Errorf("%s is not supported yet", l.keyword)
 	case unobeyed[l.keyword] && l.active:
-		p.notes = append(p.notes, fmt.Sprintf("%s: %s is not obeyed yet", p.place, l.keyword))
+		p.note(l.keyword, "%s is not obeyed yet", l.keyword)
 		return nil
 	case ignored[l.keyword], p.o.ignoreUnknown != "" && matchList(l.keyword, strings.ToLower(p.o.ignoreUnknown)):
 		return nil
@@ -155,8 +155,7 @@ func (p *parser) matchBlock(sc *scope, l *line) error {
 		sc.active = l.args[0][0] != '!' && !sc.never
 	default:
 		if !sc.never {
-			p.notes = append(p.notes, fmt.Sprintf("%s: skipped the block under %q: only \"Match all\" is understood",
-				p.place, "Match "+l.rest))
+			p.note("match", "skipped the block under %q: only \"Match all\" is understood", "Match "+l.rest)
 		}
 	}
 	return nil
@@ -186,4 +185,9 @@ func (p *parser) include(sc *scope, l *line) error {
 		}
 	}
 	return nil
+}
+
+// note keeps what is not honoured, with its place.
+func (p *parser) note(keyword, format string, args ...any) {
+	p.notes = append(p.notes, Note{keyword, p.place + ": " + fmt.Sprintf(format, args...)})
 }

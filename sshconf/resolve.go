@@ -126,7 +126,7 @@ func (r *Resolver) files(p *parser) error {
 		err := p.file(src, true)
 		if unread := (*fs.PathError)(nil); errors.As(err, &unread) && unread.Path == src.name {
 			if !errors.Is(err, fs.ErrNotExist) { // ssh says nothing here
-				p.notes = append(p.notes, err.Error())
+				p.notes = append(p.notes, Note{Text: err.Error()})
 			}
 		} else if err != nil {
 			return err

@@ -30,11 +30,11 @@ func TestWhatIsNotObeyedIsSaid(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	h, err := r.Resolve("y")
-	if err != nil || len(h.Notes) != 1 || !strings.Contains(h.Notes[0], "config:5: passwordauthentication is not obeyed yet") {
+	if err != nil || len(h.Notes) != 1 || !strings.Contains(h.Notes[0].Text, "config:5: passwordauthentication is not obeyed yet") {
 		t.Errorf("got %v, %v", h, err)
 	}
 	r.Options = []string{"MACs=hmac-sha2-256"}
-	if h, err = r.Resolve("z"); err != nil || len(h.Notes) != 1 || h.Notes[0] != "command line: macs is not obeyed yet" {
+	if h, err = r.Resolve("z"); err != nil || len(h.Notes) != 1 || h.Notes[0].Text != "command line: macs is not obeyed yet" {
 		t.Errorf("got %v, %v", h, err)
 	}
 }
@@ -112,7 +112,7 @@ func TestUsualFiles(t *testing.T) {
 	os.RemoveAll(r.system)
 	os.RemoveAll(r.Home + "/.ssh/config")
 	os.Mkdir(r.Home+"/.ssh/config", 0o755)
-	if h, err = r.Resolve("foo"); err != nil || len(h.Notes) != 1 || !strings.Contains(h.Notes[0], "is a directory") {
+	if h, err = r.Resolve("foo"); err != nil || len(h.Notes) != 1 || !strings.Contains(h.Notes[0].Text, "is a directory") {
 		t.Errorf("a directory: got %+v, %v", h, err)
 	}
 	if _, err = (&Resolver{File: r.Home + "/none"}).Resolve("foo"); !errors.Is(err, fs.ErrNotExist) {
@@ -202,8 +202,8 @@ func TestMatchSkipped(t *testing.T) {
 	if h.Port != 2 || h.User != "u" {
 		t.Errorf("got %+v", h)
 	}
-	if len(h.Notes) != 2 || !strings.Contains(h.Notes[0], `config:1: skipped the block under "Match host foo"`) ||
-		!strings.Contains(h.Notes[1], `config:6: `) {
+	if len(h.Notes) != 2 || !strings.Contains(h.Notes[0].Text, `config:1: skipped the block under "Match host foo"`) ||
+		!strings.Contains(h.Notes[1].Text, `config:6: `) {
 		t.Errorf("got notes %q", h.Notes)
 	}
 	if _, err := resolve(t, "Match exec true\nNope 1\n", "foo"); err == nil {

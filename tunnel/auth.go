@@ -47,42 +47,6 @@ type auth struct {
 	stop    error // from the Prompter: no more questions
 }
 
-// handshake does all of SSH that comes before channels.
-func (t *Tunnel) handshake(lim *limit, h *sshconf.Host, w *wire) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
-	a := &auth{ask: asker{t, lim}, host: h, wire: w}
-	keys, closeAgent := agentKeys(lim.ctx, t.log, h.IdentityAgent)
-	defer closeAgent()
-	a.identify(keys)
-	check := newHostCheck(h, a.ask)
-	conn, chans, reqs, err := ssh.NewClientConn(w, address(h), &ssh.ClientConfig{
-		User:              h.User,
-		Auth:              a.methods(),
-		AuthCallback:      a.next,
-		HostKeyCallback:   check.check,
-		HostKeyAlgorithms: check.algorithms(),
-		ClientVersion:     "SSH-2.0-pasvport",
-		BannerCallback: func(text string) error {
-			t.log.Info("the server says", "host", display(h), "banner", text)
-			return nil
-		},
-	})
-	if inner := errors.Unwrap(err); inner != nil {
-		err = inner // without "handshake failed"
-	}
-	switch {
-	case err == nil:
-	case check.err != nil:
-		err = check.err
-	case a.stop != nil:
-		err = a.error(a.stop)
-	case a.began:
-		err = a.error(noEOF(err))
-	default:
-		err = &ConnectError{Host: display(h), Addr: w.RemoteAddr().String(), Err: noEOF(err)}
-	}
-	return conn, chans, reqs, err
-}
-
 func (a *auth) error(err error) error {
 	return &AuthError{User: a.host.User, Host: display(a.host), Tried: a.tried, Allowed: a.allowed, Err: err}
 }

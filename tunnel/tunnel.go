@@ -46,8 +46,20 @@ type Options struct {
 	// Prompter asks for passwords, passphrases and the word on unknown host
 	// keys. When it is nil, whatever would be asked is refused.
 	Prompter Prompter
+	// SSH has the system's ssh make the connection: these are its arguments, the
+	// destination last. Nil: the package makes it itself.
+	SSH []string
+	// Trace is told of each stage of the way that was passed, one at a time. May be nil.
+	Trace func(Stage)
 	// Logger gets the log, which never holds a secret. Nil discards it.
 	Logger *slog.Logger
+}
+
+// A Stage is a part of connecting that went well.
+type Stage struct {
+	Host   string // as in the configuration; a hop or the destination
+	Name   string // dns, tcp, hostkey or auth; proxy and master where they stand for what they spare
+	Detail string // for people: addresses, the key, the method
 }
 
 // A Tunnel is one SSH connection to one destination, made when it is needed and

@@ -116,7 +116,7 @@ func (o *options) prepare(destination string, stderr io.Writer) (*serving, error
 		return nil, usagef(err.Error(), fmt.Sprintf("`ssh -G %s` reads the same files", destination))
 	}
 	for _, note := range host.Notes {
-		log.Warn("ssh configuration", "note", note)
+		log.Warn("ssh configuration", "note", note.Text)
 	}
 	opts := tunnel.Options{Jump: resolver.Jump, Logger: log}
 	s := &serving{options: o, log: log, host: host}

@@ -1,0 +1,51 @@
+package tunnel
+
+import (
+	"errors"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/pasvport/pasvport/sshconf"
+)
+
+// handshake does all of SSH that comes before channels.
+func (t *Tunnel) handshake(lim *limit, h *sshconf.Host, w *wire) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+	a := &auth{ask: asker{t, lim}, host: h, wire: w}
+	keys, closeAgent := agentKeys(lim.ctx, t.log, h.IdentityAgent)
+	defer closeAgent()
+	a.identify(keys)
+	check := newHostCheck(h, a.ask)
+	algorithms := Algorithms(h)
+	conn, chans, reqs, err := ssh.NewClientConn(w, address(h), &ssh.ClientConfig{
+		Config: ssh.Config{
+			KeyExchanges: algorithms["kexalgorithms"],
+			Ciphers:      algorithms["ciphers"],
+			MACs:         algorithms["macs"],
+		},
+		User:              h.User,
+		Auth:              a.methods(),
+		AuthCallback:      a.next,
+		HostKeyCallback:   check.check,
+		HostKeyAlgorithms: check.algorithms(),
+		ClientVersion:     "SSH-2.0-pasvport",
+		BannerCallback: func(text string) error {
+			t.log.Info("the server says", "host", display(h), "banner", text)
+			return nil
+		},
+	})
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner // without "handshake failed"
+	}
+	switch {
+	case err == nil:
+	case check.err != nil:
+		err = check.err
+	case a.stop != nil:
+		err = a.error(a.stop)
+	case a.began:
+		err = a.error(noEOF(err))
+	default:
+		err = &ConnectError{Host: display(h), Addr: w.RemoteAddr().String(), Err: noEOF(err)}
+	}
+	return conn, chans, reqs, err
+}
