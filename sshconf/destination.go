@@ -143,6 +143,12 @@ func canonical(host string) string {
 	return strings.ToLower(host)
 }
 
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	_, ok := classicAddr(host)
+	return err == nil || ok
+}
+
 // classicAddr reads what inet_aton(3) takes for an IPv4 address besides the
 // usual form: fewer than four numbers, octal and hexadecimal ones ("127.1").
 func classicAddr(s string) (netip.Addr, bool) {
@@ -184,6 +190,15 @@ const maxHost = 1024 // NI_MAXHOST
 func validUser(s string) bool {
 	return !strings.HasPrefix(s, "-") && !strings.ContainsAny(s, "'`\";&<>|(){}") &&
 		!strings.Contains(s, " -") && !strings.HasSuffix(s, `\`) && !strings.ContainsFunc(s, isControl)
+}
+
+// lastHop is the host of the last of several hops, "" for none.
+func lastHop(jumps string) string {
+	if jumps == "none" {
+		return ""
+	}
+	last, _ := parseHop(jumps[strings.LastIndexByte(jumps, ',')+1:])
+	return last.host
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }

@@ -1,10 +1,6 @@
 package sshconf
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // Host is what the configuration says of one destination: the first value of
 // every keyword, tokens expanded, ssh's defaults where nothing was said. The
@@ -74,46 +70,14 @@ type Host struct {
 	// Notes tell what the configuration asks for and pasvport cannot do, each
 	// with its place, for the log.
 	Notes []Note
+
+	// These do not change once they are there, so that copies may share them.
+	tokens tokens
+	shown  map[string][]string
 }
 
 // A Note is one line of the configuration that is not honoured.
 type Note struct {
 	Keyword string // in lower case
 	Text    string // file:line, and what it asks for
-}
-
-// Algorithms is a list of algorithms as the configuration has it: names and
-// patterns with commas, which replace a program's own, or after "+", "-" or "^"
-// are added to it, taken from it or preferred in it. "" leaves it as it is.
-type Algorithms string
-
-// Of returns the list in force, given a program's own and all that it knows.
-// What the program does not know is left out.
-func (a Algorithms) Of(own, known []string) []string {
-	op, list := "", string(a)
-	if list != "" && strings.Contains("+-^", list[:1]) {
-		op, list = list[:1], list[1:]
-	}
-	var said []string
-	for pattern := range strings.SplitSeq(list, ",") {
-		for _, name := range known {
-			if match(name, pattern) && !slices.Contains(said, name) {
-				said = append(said, name)
-			}
-		}
-	}
-	without := func(list []string) []string {
-		return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(said, s) })
-	}
-	switch {
-	case a == "":
-		return own
-	case op == "+":
-		return slices.Concat(own, slices.DeleteFunc(said, func(s string) bool { return slices.Contains(own, s) }))
-	case op == "-":
-		return without(own)
-	case op == "^":
-		return slices.Concat(said, without(own))
-	}
-	return said
 }

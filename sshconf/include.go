@@ -44,27 +44,48 @@ func readFile(name string, checked bool) (string, error) {
 	return string(data), nil
 }
 
-// expandGlob lists the files that an Include in a file of the user's or of the
+// included lists the files that an Include in a file of the user's or of the
 // system's means, in the order in which they are read. No file is no error.
-func (p *parser) expandGlob(pattern string, user bool) ([]string, error) {
+func (p *parser) included(pattern string, user bool) ([]string, error) {
+	pattern, err := p.expandInclude(pattern)
+	if err != nil {
+		return nil, err
+	}
 	switch {
 	case strings.HasPrefix(pattern, "~") && !user:
 		return nil, fmt.Errorf("bad path %q: ~ is for a user's files only", pattern)
 	case strings.HasPrefix(pattern, "~"):
-		path, err := tilde(pattern, p.home)
+		path, err := tilde(pattern, p.acct.home)
 		if err != nil {
 			return nil, nil // of a user who is not there
 		}
 		pattern = path
 	case !filepath.IsAbs(pattern) && user:
-		pattern = filepath.Join(p.home, ".ssh", pattern)
+		pattern = filepath.Join(p.acct.home, ".ssh", pattern)
 	case !filepath.IsAbs(pattern):
 		pattern = filepath.Join(p.system, pattern)
 	}
-	pattern = filepath.Clean(pattern)
+	return p.glob(filepath.Clean(pattern)), nil
+}
+
+// expandInclude replaces tokens and variables, as ssh does since 9.9. Without a
+// host to tell of, the tokens are left as they are and name no file.
+func (p *parser) expandInclude(pattern string) (string, error) {
+	if !strings.ContainsAny(pattern, "%$") || p.named != nil {
+		return pattern, nil
+	}
+	toks, err := p.tokens()
+	if err != nil {
+		return "", err
+	}
+	return expand(pattern, toks, tokensAndEnv)
+}
+
+// glob lists the files that match pattern, as glob(3) does.
+func glob(pattern string) []string {
 	names, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
 	if err != nil {
-		return []string{pattern}, nil // no pattern after all
+		return []string{pattern} // no pattern after all
 	}
 	visible := names[:0]
 	for _, name := range names {
@@ -72,7 +93,7 @@ func (p *parser) expandGlob(pattern string, user bool) ([]string, error) {
 			visible = append(visible, name)
 		}
 	}
-	return visible, nil
+	return visible
 }
 
 // hidden says that a wildcard stands for the dot that begins a name, which

@@ -1,103 +1,164 @@
 package sshconf
 
 import (
-	"errors"
-	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// options is what has been said so far: "", nil and -1 for nothing.
-type options struct {
-	hostName, user, hostKeyAlias, addressFamily string
-	identitiesOnly, strictHostKeyChecking       string
-	batchMode, hashKnownHosts, identityAgent    string
-	proxyJump, proxyCommand, ignoreUnknown      string
-	identityFiles                               []string
-	userKnownHostsFiles, globalKnownHostsFiles  []string
-	port                                        int
-	connectTimeout                              int // seconds
-	serverAliveInterval, serverAliveCountMax    int
+// keyword is one that sets an option.
+type keyword struct {
+	name  string // in lower case
+	set   setter
+	usual string // what ssh -G prints when it is not said; "" for no line
+	many  bool   // ssh -G prints a line for each value
+	// beyond says why what the keyword asks for is not honoured; "" where it is,
+	// or where a tunnel does not miss it.
+	beyond string
 }
 
-func newOptions() *options {
-	return &options{port: -1, connectTimeout: -1, serverAliveInterval: -1, serverAliveCountMax: -1}
+// keywords are in the order in which ssh -G prints them.
+var keywords = []keyword{
+	{name: "user", set: one(word)},
+	{name: "hostname", set: one(word)},
+	{name: "port", set: one(port), usual: "22"},
+
+	{name: "addressfamily", set: one(choice("inet inet6 any")), usual: "any"},
+	{name: "batchmode", set: one(yesNo), usual: "no"},
+	{name: "canonicalizefallbacklocal", set: one(yesNo), usual: "yes"},
+	{name: "canonicalizehostname", set: one(choice("yes:true no:false always | true false")), usual: "false"},
+	{name: "checkhostip", set: one(yesNo), usual: "no", beyond: "host keys are looked up by name alone"},
+	{name: "compression", set: one(choice("yes no")), usual: "no", beyond: "the connection is not compressed"},
+	{name: "controlmaster", set: one(choice("yes:true no:false ask auto autoask | true false")), usual: "false"},
+	{name: "enablesshkeysign", set: one(yesNo), usual: "no"},
+	{name: "clearallforwardings", set: one(yesNo), usual: "no"},
+	{name: "exitonforwardfailure", set: one(yesNo), usual: "no"},
+	{name: "fingerprinthash", set: one(choice("md5:MD5 sha1:SHA1 sha256:SHA256 sha384:SHA384 sha512:SHA512")), usual: "SHA256"},
+	{name: "forwardx11", set: one(yesNo), usual: "no", beyond: "there is no session to forward X11 for"},
+	{name: "forwardx11trusted", set: one(yesNo), usual: "yes"}, // Debian's; upstream no
+	{name: "gatewayports", set: one(yesNo), usual: "no"},
+	{name: "gssapiauthentication", set: one(yesNo), beyond: "GSSAPI is not spoken"},
+	{name: "gssapidelegatecredentials", set: one(yesNo)},
+	{name: "hashknownhosts", set: one(yesNo), usual: "no"},
+	{name: "hostbasedauthentication", set: one(yesNo), usual: "no", beyond: "the host's own keys are out of reach"},
+	{name: "identitiesonly", set: one(yesNo), usual: "no"},
+	{name: "kbdinteractiveauthentication", set: one(yesNo), usual: "yes"},
+	{name: "nohostauthenticationforlocalhost", set: one(yesNo), usual: "no"},
+	{name: "passwordauthentication", set: one(yesNo), usual: "yes"},
+	{name: "permitlocalcommand", set: one(yesNo), usual: "no", beyond: "no LocalCommand is run"},
+	{name: "proxyusefdpass", set: one(yesNo), usual: "no", beyond: "a ProxyCommand has to carry the connection itself"},
+	{name: "pubkeyauthentication", set: one(choice("yes:true no:false unbound host-bound | true false")), usual: "true"},
+	{name: "requesttty", set: one(choice("no:false yes:true force auto | true false")), usual: "auto"},
+	{name: "sessiontype", set: one(choice("none subsystem default")), usual: "default"},
+	{name: "stdinnull", set: one(yesNo), usual: "no"},
+	{name: "forkafterauthentication", set: one(yesNo), usual: "no"},
+	{name: "streamlocalbindunlink", set: one(yesNo), usual: "no"},
+	{name: "stricthostkeychecking", set: one(choice("yes:true ask accept-new no:false | true false off:false")), usual: "ask"},
+	{name: "tcpkeepalive", set: one(yesNo), usual: "yes"},
+	{name: "tunnel", set: one(choice("yes:point-to-point point-to-point ethernet no:false | true:point-to-point false")),
+		usual: "false", beyond: "no network device is forwarded"},
+	{name: "verifyhostkeydns", set: one(choice("yes:true no:false ask | true false")), usual: "false",
+		beyond: "no host key is looked up in the DNS"},
+	{name: "visualhostkey", set: one(yesNo), usual: "no"},
+	{name: "updatehostkeys", set: one(choice("yes:true no:false ask | true false"))},
+	{name: "enableescapecommandline", set: one(yesNo), usual: "no"},
+
+	{name: "canonicalizemaxdots", set: one(count), usual: "1"},
+	{name: "connectionattempts", set: one(count), usual: "1"},
+	{name: "forwardx11timeout", set: one(interval), usual: "1200"},
+	{name: "numberofpasswordprompts", set: one(count), usual: "3"},
+	{name: "serveralivecountmax", set: one(count), usual: "3"},
+	{name: "serveraliveinterval", set: one(interval)},
+	{name: "requiredrsasize", set: one(count), usual: "1024"},
+
+	{name: "bindaddress", set: one(word)},
+	{name: "bindinterface", set: one(word)},
+	{name: "ciphers", set: one(algorithms(cipherNames))},
+	{name: "controlpath", set: one(word)},
+	{name: "hostkeyalgorithms", set: one(algorithms(keyNames))},
+	{name: "hostkeyalias", set: one(word)},
+	{name: "hostbasedacceptedalgorithms", set: one(algorithms(keyNames))},
+	{name: "identityagent", set: one(agent)},
+	{name: "ignoreunknown", set: one(word)},
+	{name: "kbdinteractivedevices", set: one(word)},
+	{name: "kexalgorithms", set: one(algorithms(kexNames))},
+	{name: "casignaturealgorithms", set: one(algorithms(keyNames))},
+	{name: "localcommand", set: command},
+	{name: "remotecommand", set: command, beyond: "no command is run at the far end"},
+	{name: "loglevel", set: one(choice("QUIET FATAL ERROR INFO VERBOSE DEBUG DEBUG1:DEBUG DEBUG2 DEBUG3")), usual: "INFO"},
+	{name: "macs", set: one(algorithms(macNames))},
+	{name: "pkcs11provider", set: one(word), beyond: "PKCS#11 is not spoken; load the key into ssh-agent"},
+	{name: "securitykeyprovider", set: one(word), usual: "internal", beyond: "security keys are used through ssh-agent alone"},
+	{name: "preferredauthentications", set: one(word)},
+	{name: "pubkeyacceptedalgorithms", set: one(algorithms(keyNames))},
+	{name: "revokedhostkeys", set: one(word)},
+	{name: "xauthlocation", set: one(word), usual: "/usr/bin/xauth"},
+	{name: "knownhostscommand", set: command},
+
+	{name: "dynamicforward", set: forward, many: true, beyond: "only FTP is forwarded"},
+	{name: "localforward", set: forward, many: true, beyond: "only FTP is forwarded"},
+	{name: "remoteforward", set: forward, many: true, beyond: "only FTP is forwarded"},
+	{name: "identityfile", set: add(100), many: true}, // SSH_MAX_IDENTITY_FILES
+	{name: "canonicaldomains", set: list(32, domain), usual: "none"},
+	{name: "certificatefile", set: add(100), many: true},
+	{name: "globalknownhostsfile", set: list(32, nil)}, // SSH_MAX_HOSTS_FILES
+	{name: "userknownhostsfile", set: list(32, nil)},
+	{name: "addkeystoagent", set: addKeys, usual: "false"},
+	{name: "forwardagent", set: forwardAgent, usual: "no", beyond: "there is no session to forward an agent for"},
+	{name: "connecttimeout", set: one(interval), usual: "none"},
+	{name: "canonicalizepermittedcnames", set: list(32, permittedCNAME), usual: "none"},
+	{name: "controlpersist", set: one(persist), usual: "no"},
+	{name: "ipqos", set: qos, usual: "lowdelay throughput"}, // Debian's; upstream af21 cs1
+	{name: "rekeylimit", set: rekey, usual: "0 0"},
+	{name: "proxyjump", set: proxyJump},
+	{name: "proxycommand", set: proxyCommand},
+
+	// Newer than what ssh -G is compared with.
+	{name: "tag", set: one(word)},
+	{name: "refuseconnection", set: one(word)},
 }
 
-// saidNone is the "none" of a time: a later line may still set it, as in ssh.
-const saidNone = -2
-
-// setter checks the arguments of a keyword, takes those that belong to it off
-// the line and sets the option if the line is in force and the first to do so.
-type setter func(*options, *line) error
-
-// keywords are those that set an option.
-var keywords = map[string]setter{
-	"addressfamily":         choice(func(o *options) *string { return &o.addressFamily }, addressFamilies),
-	"batchmode":             choice(func(o *options) *string { return &o.batchMode }, yesNo),
-	"connecttimeout":        number(func(o *options) *int { return &o.connectTimeout }, parseTime),
-	"globalknownhostsfile":  list(func(o *options) *[]string { return &o.globalKnownHostsFiles }),
-	"hashknownhosts":        choice(func(o *options) *string { return &o.hashKnownHosts }, yesNo),
-	"hostkeyalias":          text(func(o *options) *string { return &o.hostKeyAlias }),
-	"hostname":              text(func(o *options) *string { return &o.hostName }),
-	"identitiesonly":        choice(func(o *options) *string { return &o.identitiesOnly }, yesNo),
-	"identityagent":         text(func(o *options) *string { return &o.identityAgent }),
-	"identityfile":          setIdentityFile,
-	"identityfile2":         setIdentityFile,
-	"ignoreunknown":         text(func(o *options) *string { return &o.ignoreUnknown }),
-	"port":                  number(func(o *options) *int { return &o.port }, parsePort),
-	"proxycommand":          setProxyCommand,
-	"proxyjump":             setProxyJump,
-	"serveralivecountmax":   number(func(o *options) *int { return &o.serverAliveCountMax }, parseCount),
-	"serveraliveinterval":   number(func(o *options) *int { return &o.serverAliveInterval }, parseTime),
-	"protocolkeepalives":    number(func(o *options) *int { return &o.serverAliveInterval }, parseTime), // Debian's old name
-	"stricthostkeychecking": choice(func(o *options) *string { return &o.strictHostKeyChecking }, strictness),
-	"user":                  text(func(o *options) *string { return &o.user }),
-	"userknownhostsfile":    list(func(o *options) *[]string { return &o.userKnownHostsFiles }),
+// aliases are other names, mostly from the past.
+var aliases = map[string]string{
+	"challengeresponseauthentication": "kbdinteractiveauthentication",
+	"skeyauthentication":              "kbdinteractiveauthentication",
+	"tisauthentication":               "kbdinteractiveauthentication",
+	"dsaauthentication":               "pubkeyauthentication",
+	"hostbasedkeytypes":               "hostbasedacceptedalgorithms",
+	"identityfile2":                   "identityfile",
+	"keepalive":                       "tcpkeepalive",
+	"protocolkeepalives":              "serveraliveinterval", // Debian's
+	"setuptimeout":                    "serveraliveinterval", // Debian's
+	"pubkeyacceptedkeytypes":          "pubkeyacceptedalgorithms",
+	"rsaminsize":                      "requiredrsasize",
+	"smartcarddevice":                 "pkcs11provider",
 }
 
 // ignored are the other keywords of ssh_config(5), those that ssh still knows
-// from the past, and those that vendors add.
+// from the past, and those that vendors add. A line with one is read over.
 var ignored = names(`
-	AddKeysToAgent BindAddress BindInterface CanonicalDomains CanonicalizeFallbackLocal
-	CanonicalizeHostname CanonicalizeMaxDots CanonicalizePermittedCNAMEs CASignatureAlgorithms
-	CertificateFile ChannelTimeout CheckHostIP Ciphers ClearAllForwardings Compression
-	ConnectionAttempts ControlMaster ControlPath ControlPersist DynamicForward EnableEscapeCommandline
-	EnableSSHKeysign EscapeChar ExitOnForwardFailure FingerprintHash ForkAfterAuthentication
-	ForwardAgent ForwardX11 ForwardX11Timeout ForwardX11Trusted GatewayPorts GSSAPIAuthentication
-	GSSAPIDelegateCredentials HostbasedAcceptedAlgorithms HostbasedAuthentication
-	HostKeyAlgorithms IPQoS KbdInteractiveAuthentication KbdInteractiveDevices
-	KexAlgorithms KnownHostsCommand LocalCommand LocalForward LogLevel LogVerbose MACs
-	NoHostAuthenticationForLocalhost NumberOfPasswordPrompts ObscureKeystrokeTiming
-	PasswordAuthentication PermitLocalCommand PermitRemoteOpen PKCS11Provider
-	PreferredAuthentications ProxyUseFdpass PubkeyAcceptedAlgorithms PubkeyAuthentication
-	RefuseConnection RekeyLimit RemoteCommand RemoteForward RequestTTY RequiredRSASize
-	RevokedHostKeys SecurityKeyProvider SendEnv SessionType SetEnv StdinNull StreamLocalBindMask
-	StreamLocalBindUnlink SyslogFacility Tag TCPKeepAlive Tunnel TunnelDevice UpdateHostKeys
-	VerifyHostKeyDNS VersionAddendum VisualHostKey WarnWeakCrypto XAuthLocation
+	ChannelTimeout EscapeChar LogVerbose ObscureKeystrokeTiming PermitRemoteOpen SendEnv SetEnv
+	StreamLocalBindMask SyslogFacility TunnelDevice VersionAddendum WarnWeakCrypto
 
-	AFSTokenPassing ChallengeResponseAuthentication Cipher CompressionLevel DSAAuthentication
-	FallBackToRsh GlobalKnownHostsFile2 HostbasedKeyTypes KeepAlive KerberosAuthentication
-	KerberosTgtPassing Protocol PubkeyAcceptedKeyTypes RhostsAuthentication
-	RhostsRSAAuthentication RSAAuthentication SkeyAuthentication SmartcardDevice
-	TISAuthentication UseRoaming UserKnownHostsFile2 UsePrivilegedPort UseRsh
+	AFSTokenPassing Cipher CompressionLevel FallBackToRsh GlobalKnownHostsFile2
+	KerberosAuthentication KerberosTgtPassing Protocol RhostsAuthentication
+	RhostsRSAAuthentication RSAAuthentication UseRoaming UserKnownHostsFile2
+	UsePrivilegedPort UseRsh
 
 	GSSAPIClientIdentity GSSAPIKexAlgorithms GSSAPIKeyExchange GSSAPIRenewalForcesRekey
-	GSSAPIServerIdentity GSSAPITrustDns RSAMinSize SetupTimeout UseKeychain
+	GSSAPIServerIdentity GSSAPITrustDns UseKeychain
 `)
 
-// unobeyed are those of them that change who is trusted or who is let in. A
-// line with one is read over with a note.
-var unobeyed = names(`
-	CanonicalizeHostname CASignatureAlgorithms CertificateFile Ciphers HostKeyAlgorithms
-	KbdInteractiveAuthentication KexAlgorithms KnownHostsCommand MACs PasswordAuthentication
-	PreferredAuthentications PubkeyAcceptedAlgorithms PubkeyAuthentication RequiredRSASize
-`)
-
-// unsafe are those that forbid something: read over, they would allow it.
-var unsafe = names("RefuseConnection RevokedHostKeys")
+// byName finds the keywords.
+var byName = func() map[string]*keyword {
+	index := make(map[string]*keyword)
+	for i := range keywords {
+		index[keywords[i].name] = &keywords[i]
+	}
+	for alias, name := range aliases {
+		index[alias] = index[name]
+	}
+	return index
+}()
 
 func names(list string) map[string]bool {
 	set := make(map[string]bool)
@@ -107,167 +168,51 @@ func names(list string) map[string]bool {
 	return set
 }
 
-var (
-	yesNo           = map[string]string{"yes": "yes", "true": "yes", "no": "no", "false": "no"}
-	addressFamilies = map[string]string{"any": "any", "inet": "inet", "inet6": "inet6"}
-	strictness      = map[string]string{
-		"yes": "yes", "true": "yes", "ask": "ask", "accept-new": "accept-new",
-		"no": "no", "false": "no", "off": "no",
-	}
-)
+// options is what has been said so far, by keyword.
+type options map[string]value
 
-// text is a keyword with one word.
-func text(field func(*options) *string) setter {
-	return func(o *options, l *line) error {
-		arg, err := l.next()
-		if p := field(o); err == nil && l.active && *p == "" {
-			*p = arg
-		}
-		return err
+type value struct {
+	words []string // as ssh -G prints them
+	open  bool     // "none" for a time: a later line may still set it, as in ssh
+	place string   // file and line
+	text  string   // of the line
+}
+
+// has says that a later line cannot set name any more.
+func (o options) has(name string) bool {
+	v, said := o[name]
+	return said && !v.open
+}
+
+// said returns what was said of name, "" for nothing.
+func (o options) said(name string) string {
+	if o.has(name) {
+		return strings.Join(o[name].words, " ")
+	}
+	return ""
+}
+
+// get returns the same, or what ssh takes instead.
+func (o options) get(name string) string {
+	if k := byName[name]; k != nil && !o.has(name) {
+		return k.usual
+	}
+	return o.said(name)
+}
+
+// cleared returns the same, and "" for "none".
+func (o options) cleared(name string) string {
+	if s := o.get(name); !isNone(s) {
+		return s
+	}
+	return ""
+}
+
+// put sets name unless the line is out of force or an earlier one did so.
+func (o options) put(name string, l *line, words ...string) {
+	if l.active && !o.has(name) {
+		o[name] = value{words: words, open: slices.Equal(words, []string{none}), place: l.place(), text: l.text()}
 	}
 }
 
-// choice is a keyword with one of some words, in any case.
-func choice(field func(*options) *string, words map[string]string) setter {
-	return func(o *options, l *line) error {
-		arg, err := l.next()
-		if err != nil {
-			return err
-		}
-		value, ok := words[strings.ToLower(arg)]
-		if !ok {
-			return fmt.Errorf("unsupported option %q", arg)
-		}
-		if p := field(o); l.active && *p == "" {
-			*p = value
-		}
-		return nil
-	}
-}
-
-// number is a keyword with a number of some kind.
-func number(field func(*options) *int, parse func(string) (int, error)) setter {
-	return func(o *options, l *line) error {
-		arg, err := l.next()
-		if err != nil {
-			return err
-		}
-		n, err := parse(arg)
-		if p := field(o); err == nil && l.active && *p < 0 {
-			*p = n
-		}
-		return err
-	}
-}
-
-// list is a keyword with several file names, or with "none" alone.
-func list(field func(*options) *[]string) setter {
-	const limit = 32 // SSH_MAX_HOSTS_FILES
-	return func(o *options, l *line) error {
-		args, err := l.all()
-		if err != nil {
-			return err
-		}
-		if len(args) > 1 && slices.ContainsFunc(args, func(s string) bool { return strings.EqualFold(s, "none") }) {
-			return errors.New(`"none" must appear alone`)
-		}
-		if p := field(o); l.active && *p == nil {
-			if len(args) > limit {
-				return fmt.Errorf("more than %d files", limit)
-			}
-			*p = args
-		}
-		return nil
-	}
-}
-
-// setIdentityFile adds to what was said before.
-func setIdentityFile(o *options, l *line) error {
-	const limit = 100 // SSH_MAX_IDENTITY_FILES
-	arg, err := l.next()
-	if err != nil || !l.active {
-		return err
-	}
-	if len(o.identityFiles) == limit {
-		return fmt.Errorf("more than %d files", limit)
-	}
-	if !slices.Contains(o.identityFiles, arg) {
-		o.identityFiles = append(o.identityFiles, arg)
-	}
-	return nil
-}
-
-// setProxyJump keeps the list as it stands. A ProxyCommand before it wins.
-func setProxyJump(o *options, l *line) error {
-	l.args = nil
-	jumps, _, _ := strings.Cut(l.rest, "#")
-	jumps = strings.TrimRight(strings.TrimLeft(jumps, blanks+"="), blanks)
-	if strings.EqualFold(jumps, "none") {
-		jumps = "none"
-	} else {
-		if strings.ContainsAny(jumps, blanks) {
-			return fmt.Errorf("blanks in %q", jumps)
-		}
-		for hop := range strings.SplitSeq(jumps, ",") {
-			if _, err := parseHop(hop); err != nil {
-				return fmt.Errorf("%q: %w", jumps, err)
-			}
-		}
-	}
-	if l.active && o.proxyJump == "" && o.proxyCommand == "" {
-		o.proxyJump = jumps
-	}
-	return nil
-}
-
-// setProxyCommand keeps the command as it stands. A ProxyJump before it wins,
-// but for "none".
-func setProxyCommand(o *options, l *line) error {
-	l.args = nil
-	if l.active && o.proxyCommand == "" && (o.proxyJump == "" || o.proxyJump == "none") {
-		o.proxyCommand = strings.TrimLeft(l.rest, blanks+"=")
-	}
-	return nil
-}
-
-// parseInt takes a number from 0 to limit, with the blanks and sign that
-// strtonum(3) allows.
-func parseInt(s string, limit int64) (int, error) {
-	n, err := strconv.ParseInt(strings.TrimLeft(s, blanks), 10, 64)
-	if err == nil && (n < 0 || n > limit) {
-		err = strconv.ErrRange
-	}
-	return int(n), err
-}
-
-func parseCount(s string) (int, error) {
-	n, err := parseInt(s, math.MaxInt32)
-	if err != nil {
-		return 0, fmt.Errorf("bad number %q", s)
-	}
-	return n, nil
-}
-
-// parseTime takes a time in ssh's form, as "90", "10m" or "1h30m", and returns
-// seconds, or saidNone.
-func parseTime(s string) (int, error) {
-	if s == "none" {
-		return saidNone, nil
-	}
-	units := map[byte]int64{'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 604800}
-	var total int64
-	for rest := s; rest != ""; {
-		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
-		n, err := strconv.ParseInt(rest[:digits], 10, 32)
-		unit := int64(1)
-		if rest = rest[digits:]; rest != "" {
-			unit = units[rest[0]|0x20]
-			rest = rest[1:]
-		}
-		total += n * unit
-		if err != nil || unit == 0 || total > math.MaxInt32 {
-			return 0, fmt.Errorf("invalid time %q", s)
-		}
-	}
-	return int(total), nil
-}
+func isNone(s string) bool { return strings.EqualFold(s, "none") }

@@ -7,20 +7,45 @@ import (
 	"strings"
 )
 
-// maxDepth is how deep files may include each other.
-const maxDepth = 16
+// Bounds on what is read for one answer. ssh has only the first.
+const (
+	maxDepth = 16       // how deep files may include each other
+	maxFiles = 4096     // files in all: two that include each other twice make 65,536
+	maxText  = 32 << 20 // bytes in all
+	maxSteps = 1 << 30  // of comparing patterns, a second or so
+)
 
 // parser collects what one set of files says of one host.
 type parser struct {
-	o      *options
-	host   string // as typed: what Host patterns are held against
-	home   string
-	system string // /etc/ssh
-	notes  []Note
-	place  string // of the line that is read, for notes
+	outside
+	o        options
+	acct     account
+	host     string // as typed, or in the final pass as resolved: what Host patterns are held against
+	original string // as typed
+	final    bool   // the second pass over the files
+	again    bool   // some Match asks for that pass
+	named    func(pattern string)
+	notes    []Note
 
+	files, text, steps int // what was spent of the bounds
+}
+
+// outside is what the parser does with the rest of the world. Tests have one of
+// their own.
+type outside struct {
+	// read reads one file; see readFile.
 	read func(name string, checked bool) (string, error)
-	glob func(pattern string, user bool) ([]string, error)
+	// glob lists the files that a pattern means, in order.
+	glob func(pattern string) []string
+	// run says whether a command of Match exec succeeds.
+	run func(command string) (bool, error)
+	// networks are the addresses of this machine's interfaces.
+	networks func() ([]string, error)
+	// lookup finds name in an address family and returns its canonical name,
+	// where cname asks for that.
+	lookup func(family, name string, cname bool) (string, error)
+	// system is /etc/ssh.
+	system string
 }
 
 // source is one file and how it is read.
@@ -35,33 +60,42 @@ type source struct {
 // scope is a place in a file.
 type scope struct {
 	source
-	line   int
 	active bool // the block here is for this host
 }
 
 // file reads one file, which begins in or out of force as the line that
 // includes it.
 func (p *parser) file(src source, active bool) error {
+	if p.files++; p.files > maxFiles {
+		return fmt.Errorf("more than %d files", maxFiles)
+	}
 	text, err := p.read(src.name, src.checked)
 	if err != nil {
 		return err
+	}
+	if p.text += len(text); p.text > maxText {
+		return fmt.Errorf("more than %d bytes in all files", maxText)
 	}
 	return p.parse(src, text, active)
 }
 
 func (p *parser) parse(src source, text string, active bool) error {
 	sc := &scope{source: src, active: active}
+	n := 0
 	for s := range strings.Lines(text) {
-		sc.line++
-		p.place = fmt.Sprintf("%s:%d", src.name, sc.line)
+		n++
 		l, err := splitLine(s)
 		if err == nil && l.keyword != "" {
+			l.file, l.number = src.name, n
 			err = p.obey(sc, &l)
+		}
+		if p.named != nil && !errors.Is(err, errBounds) {
+			continue // what is wrong is no concern of those who want names
 		}
 		if inner := (*SyntaxError)(nil); errors.As(err, &inner) {
 			return err // of an included file
 		} else if err != nil {
-			return &SyntaxError{File: src.name, Line: sc.line, Err: err}
+			return &SyntaxError{File: src.name, Line: n, Err: err}
 		}
 	}
 	return nil
@@ -76,7 +110,7 @@ func (p *parser) option(s string) error {
 		err = fmt.Errorf("%s is for files only", l.keyword)
 	default:
 		l.active = true
-		p.place = "command line"
+		l.file = "command line"
 		err = p.set(&l)
 	}
 	if err != nil {
@@ -88,37 +122,69 @@ func (p *parser) option(s string) error {
 // obey acts on one line: three keywords steer the reading, the others set options.
 func (p *parser) obey(sc *scope, l *line) error {
 	l.active = sc.active
-	switch l.keyword {
-	case "host":
+	switch {
+	case l.keyword == "host":
 		return p.hostBlock(sc, l)
-	case "match":
-		return p.matchBlock(sc, l)
-	case "include":
+	case l.keyword == "include":
 		return p.include(sc, l)
+	case p.named != nil:
+		return nil
+	case l.keyword == "match":
+		return p.matchBlock(sc, l)
 	}
 	return p.set(l)
 }
 
 // set lets the table act on one line.
 func (p *parser) set(l *line) error {
-	set, ok := keywords[l.keyword]
-	switch {
-	case ok:
-	case unsafe[l.keyword] && l.active && !strings.EqualFold(strings.TrimSpace(l.rest), "none"):
-		return fmt.Errorf("%s is not supported yet", l.keyword)
-	case unobeyed[l.keyword] && l.active:
-		p.note(l.keyword, "%s is not obeyed yet", l.keyword)
-		return nil
-	case ignored[l.keyword], p.o.ignoreUnknown != "" && matchList(l.keyword, strings.ToLower(p.o.ignoreUnknown)):
-		return nil
-	default:
-		return fmt.Errorf("bad configuration option %q", l.keyword)
+	k := byName[l.keyword]
+	if k == nil {
+		unknown, err := p.ignores(l.keyword)
+		if err == nil && !unknown && !ignored[l.keyword] {
+			err = fmt.Errorf("bad configuration option %q: expected a keyword of ssh_config(5)", l.keyword)
+		}
+		return err
 	}
-	if err := set(p.o, l); err != nil {
+	if err := k.set(p.o, k.name, l); err != nil {
 		return fmt.Errorf("%s: %w", l.keyword, err)
 	}
 	if len(l.args) > 0 {
 		return fmt.Errorf("%s: extra arguments at end of line", l.keyword)
+	}
+	return nil
+}
+
+// ignores says that IgnoreUnknown lists a keyword that is none.
+func (p *parser) ignores(keyword string) (bool, error) {
+	list := p.o.get("ignoreunknown")
+	if list == "" || ignored[keyword] {
+		return false, nil
+	}
+	return p.matchList(keyword, strings.ToLower(list))
+}
+
+// match and matchList are those of pattern.go within bounds.
+func (p *parser) match(s, pattern string) (bool, error) {
+	return match(s, pattern), p.spend(s, pattern)
+}
+
+func (p *parser) matchList(s, list string) (bool, error) {
+	if err := p.spend(s, list); err != nil {
+		return false, err
+	}
+	return matchList(s, list), nil
+}
+
+var errBounds = errors.New("too many patterns to compare")
+
+// spend counts the steps that comparing s with patterns may take.
+func (p *parser) spend(s, patterns string) error {
+	p.steps += len(patterns)
+	if strings.Contains(patterns, "*") {
+		p.steps += len(s) * len(patterns)
+	}
+	if p.steps > maxSteps {
+		return errBounds
 	}
 	return nil
 }
@@ -130,34 +196,24 @@ func (p *parser) hostBlock(sc *scope, l *line) error {
 	if err != nil {
 		return fmt.Errorf("host: %w", err)
 	}
+	if p.named != nil {
+		for _, pattern := range patterns {
+			p.named(pattern)
+		}
+		return nil
+	}
 	matched, refused := false, false
 	for _, pattern := range patterns {
 		pattern, negated := strings.CutPrefix(pattern, "!")
-		if match(p.host, pattern) {
+		hit, err := p.match(p.host, pattern)
+		if err != nil {
+			return fmt.Errorf("host: %w", err)
+		}
+		if hit {
 			matched, refused = matched || !negated, refused || negated
 		}
 	}
 	sc.active = matched && !refused && !sc.never
-	return nil
-}
-
-// matchBlock begins a block under a condition, of which only "all" is known.
-func (p *parser) matchBlock(sc *scope, l *line) error {
-	if len(l.args) == 0 {
-		return errors.New("match: missing argument")
-	}
-	sc.active = false
-	switch strings.ToLower(l.args[0]) {
-	case "all", "!all":
-		if len(l.args) > 1 {
-			return fmt.Errorf("match: %q cannot be combined with other conditions", l.args[0])
-		}
-		sc.active = l.args[0][0] != '!' && !sc.never
-	default:
-		if !sc.never {
-			p.note("match", "skipped the block under %q: only \"Match all\" is understood", "Match "+l.rest)
-		}
-	}
 	return nil
 }
 
@@ -169,7 +225,7 @@ func (p *parser) include(sc *scope, l *line) error {
 		return fmt.Errorf("include: %w", err)
 	}
 	for _, pattern := range patterns {
-		names, err := p.glob(pattern, sc.user)
+		names, err := p.included(pattern, sc.user)
 		if err != nil {
 			return fmt.Errorf("include: %w", err)
 		}
@@ -185,9 +241,4 @@ func (p *parser) include(sc *scope, l *line) error {
 		}
 	}
 	return nil
-}
-
-// note keeps what is not honoured, with its place.
-func (p *parser) note(keyword, format string, args ...any) {
-	p.notes = append(p.notes, Note{keyword, p.place + ": " + fmt.Sprintf(format, args...)})
 }

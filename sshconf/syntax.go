@@ -29,7 +29,20 @@ type line struct {
 	rest    string   // all that follows, for keywords that take it as it is
 	args    []string // the same in words, without quotes and comment
 	active  bool     // in force for this host; else only its syntax counts
+	file    string
+	number  int // from 1; 0 where there are no lines
 }
+
+// place is where the line stands.
+func (l *line) place() string {
+	if l.number == 0 {
+		return l.file
+	}
+	return fmt.Sprintf("%s:%d", l.file, l.number)
+}
+
+// text is the line as people write it.
+func (l *line) text() string { return l.keyword + " " + l.rest }
 
 const blanks = " \t\r\n"
 
@@ -85,11 +98,13 @@ func cutKeyword(s string) (keyword, rest string, err error) {
 // splitArgs splits s into words at spaces and tabs. Quotes of both kinds hold
 // a word together, a backslash takes the meaning from a quote, a backslash and,
 // outside quotes, a space; a # that begins a word begins a comment.
-func splitArgs(s string) ([]string, error) {
+func splitArgs(s string) ([]string, error) { return splitWords(s, true) }
+
+func splitWords(s string, comments bool) ([]string, error) {
 	var args []string
 	for {
 		s = strings.TrimLeft(s, " \t")
-		if s == "" || s[0] == '#' {
+		if s == "" || comments && s[0] == '#' {
 			return args, nil
 		}
 		var word strings.Builder
