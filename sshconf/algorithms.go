@@ -92,10 +92,12 @@ func algorithms(known []string) func(string) (string, error) {
 	keys := slices.Contains(known, "ssh-rsa")
 	return func(s string) (string, error) {
 		op, list := Algorithms(s).split()
-		if op == "-" {
+		switch {
+		case len(s) > maxExpanded:
+			return "", errLong
+		case op == "-":
 			return s, nil
-		}
-		if list == "" {
+		case list == "":
 			return "", fmt.Errorf("no algorithm behind %q", s)
 		}
 		for name := range strings.SplitSeq(list, ",") {

@@ -67,7 +67,7 @@ func (p *parser) matchLine(l *line, never bool) (bool, error) {
 				return false, fmt.Errorf("%q cannot be combined with other conditions", name)
 			}
 			matched = matched && !negated
-			return matched, p.endOfMatch(rest)
+			return matched, endOfMatch(rest)
 		case "final", "canonical":
 			p.again = p.again || bare == "final"
 			holds = p.final
@@ -84,12 +84,12 @@ func (p *parser) matchLine(l *line, never bool) (bool, error) {
 	if seen == 0 {
 		return false, errors.New("missing condition")
 	}
-	return matched, p.endOfMatch(rest)
+	return matched, endOfMatch(rest)
 }
 
-func (p *parser) endOfMatch(rest string) error {
+func endOfMatch(rest string) error {
 	if rest != "" {
-		return errors.New("extra arguments at end of line")
+		return fmt.Errorf("extra arguments at end of line: %.100q", rest)
 	}
 	return nil
 }

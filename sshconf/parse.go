@@ -89,7 +89,7 @@ func (p *parser) parse(src source, text string, active bool) error {
 			l.file, l.number = src.name, n
 			err = p.obey(sc, &l)
 		}
-		if p.named != nil && !errors.Is(err, errBounds) {
+		if p.named != nil {
 			continue // what is wrong is no concern of those who want names
 		}
 		if inner := (*SyntaxError)(nil); errors.As(err, &inner) {
@@ -149,7 +149,7 @@ func (p *parser) set(l *line) error {
 		return fmt.Errorf("%s: %w", l.keyword, err)
 	}
 	if len(l.args) > 0 {
-		return fmt.Errorf("%s: extra arguments at end of line", l.keyword)
+		return fmt.Errorf("%s: extra arguments at end of line: %.100q", l.keyword, l.args[0])
 	}
 	return nil
 }

@@ -182,6 +182,7 @@ func (r *Resolver) passes(p *parser) error {
 
 // files reads the configuration files in their order.
 func (r *Resolver) files(p *parser) error {
+	p.files, p.text = 0, 0
 	switch {
 	case strings.EqualFold(r.File, "none"):
 		return nil
@@ -392,7 +393,7 @@ func (o options) notes() []Note {
 		case "no", "none", "false":
 			continue
 		}
-		notes = append(notes, Note{k.name, fmt.Sprintf("%s: %q is not honoured: %s", v.place, v.text, k.beyond)})
+		notes = append(notes, Note{k.name, fmt.Sprintf("%s: %.200q is not honoured: %s", v.place, v.text, k.beyond)})
 	}
 	return notes
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -229,14 +230,19 @@ func TestSyntaxError(t *testing.T) {
 	write(t, dir+"/inner", "\n\nHostnme x\n")
 	for _, c := range []struct{ config, option, file, want string }{
 		{"# x\n\nHostnme x\n", "", "/config", `:3: bad configuration option "hostnme": expected a keyword of ssh_config(5)`},
-		{"Host bar\n Port x\n", "", "/config", `:2: port: bad port "x"`},
+		{"Host bar\n Port x\n", "", "/config", `:2: port: bad port "x": expected one from 1 to 65535 or the name of a service`},
 		{"Host bar\n Include " + dir + "/inner\n", "", "/inner", `:3: bad configuration option "hostnme": expected a keyword of ssh_config(5)`},
 		{"User\n", "", "/config", `:1: no argument after keyword "User"`},
 		{"User \"\"\n", "", "/config", `:1: user: missing argument`},
-		{"User a b\n", "", "/config", `:1: user: extra arguments at end of line`},
+		{"User a b\n", "", "/config", `:1: user: extra arguments at end of line: "b"`},
 		{"User 'a\n", "", "/config", `:1: invalid quotes`},
 		{"ServerAliveInterval 1y\n", "", "/config", `:1: serveraliveinterval: invalid time "1y": expected one like 90, 10m or 1h30m`},
-		{"", "Port=x", "command line", `: option "Port=x": port: bad port "x"`},
+		{"Ciphers aes*\n", "", "/config", `:1: ciphers: unknown algorithm "aes*": expected some of ` + strings.Join(cipherNames, ", ")},
+		{"Host bar\nTCPKeepAlive on\n", "", "/config", `:2: tcpkeepalive: unsupported option "on": expected yes, no`},
+		{"\nMatch host\n", "", "/config", `:2: match: missing argument for host`},
+		{"Match hots x\n", "", "/config", `:1: match: unsupported condition "hots": expected all, final, canonical, exec, host, ` +
+			`originalhost, user, localuser, localnetwork, tagged, version, sessiontype or command`},
+		{"", "Port=x", "command line", `: option "Port=x": port: bad port "x": expected one from 1 to 65535 or the name of a service`},
 	} {
 		write(t, dir+"/config", c.config)
 		r := Resolver{File: dir + "/config"}
@@ -276,6 +282,39 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestManyFiles: 16 files, each of which includes the next one twice, are 65,536
+// to read. ssh reads them.
+func TestManyFiles(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 16 {
+		next := filepath.Join(dir, strconv.Itoa(i+1))
+		write(t, filepath.Join(dir, strconv.Itoa(i)), "Include "+next+" "+next+"\n")
+	}
+	write(t, filepath.Join(dir, "16"), "User u\n")
+	r := &Resolver{File: filepath.Join(dir, "0")}
+	if _, err := r.Resolve("foo"); err == nil || !strings.Contains(err.Error(), "more than 4096 files") {
+		t.Errorf("got %v", err)
+	}
+	if hosts, err := r.Hosts(); err != nil || len(hosts) > 0 {
+		t.Errorf("Hosts: got %q, %v", hosts, err)
+	}
+}
+
+// TestSteps: comparing patterns ends with an error where it would take long.
+func TestSteps(t *testing.T) {
+	long := strings.Repeat("a", 1000)
+	stars := strings.Repeat("*a", 2000) + "b"
+	for name, config := range map[string]string{
+		"Host":          strings.Repeat("Host "+stars+"\n", 600),
+		"Match":         strings.Repeat("Match host "+stars+"\n", 600),
+		"IgnoreUnknown": "IgnoreUnknown " + stars + ",*\n" + strings.Repeat(long+" x\n", 600),
+	} {
+		if _, err := resolve(t, config, long); err == nil || !strings.Contains(err.Error(), "too many patterns to compare") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestJump(t *testing.T) {
 	for _, hop := range []string{"", "@a", "u@", "a:x", "a:65536", "[a", "[a]b", "::1", "a/b", "-a", "a b", "a;b", "u;v@a", "ssh://a/b", "[]"} {
 		if h, err := (&Resolver{File: "none"}).Jump(hop); err == nil {
@@ -310,6 +349,15 @@ func FuzzParse(f *testing.F) {
 	}
 	for section := range strings.SplitSeq(string(corpus), "\n== ") {
 		f.Add([]byte(section))
+	}
+	for _, s := range []string{
+		"Match host foo exec \"x %h\" user %u,!x localnetwork 192.0.2.0/24 tagged * final all\nInclude ${PATH}/%h a b\n",
+		"CanonicalizeHostname always\nCanonicalDomains a b.c\nCanonicalizePermittedCNAMEs *.a:*.b\nMatch canonical host *.a\nUser %u\n",
+		"Ciphers -*a*,!aes*\nHostKeyAlgorithms ^ssh-*,RSA\nIPQoS 0x10 ef\nRekeyLimit 1.5G 1h\nAddKeysToAgent confirm 1h\n",
+		"LocalForward [::1]:80 /a/b\\:c\nRemoteForward 1080\nDynamicForward a:1\nProxyJump a,u@[b]:2\nProxyCommand x %h\n",
+		"ControlPath ~/%C\nIdentityAgent $X\nForwardAgent ${PATH}\nRevokedHostKeys %z\nKnownHostsCommand x %H\nRefuseConnection no\n",
+	} {
+		f.Add([]byte(s))
 	}
 	f.Add([]byte("IgnoreUnknown *\nHost *\nMatch all\nInclude x\nUser \"a\\\"b\" # c\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -18,6 +18,8 @@ type tokens map[byte]string
 // maxExpanded bounds the length of an expanded value.
 const maxExpanded = 32 << 10
 
+var errLong = errors.New("too long")
+
 // what expand replaces.
 type what int
 

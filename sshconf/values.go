@@ -61,6 +61,9 @@ func choice(spec string) func(string) (string, error) {
 
 func port(s string) (string, error) {
 	n, err := parsePort(s)
+	if err != nil {
+		err = fmt.Errorf("%w: expected one from 1 to 65535 or the name of a service", err)
+	}
 	return strconv.Itoa(n), err
 }
 
@@ -257,6 +260,8 @@ func permittedCNAME(s string) (string, error) {
 		return "*:*", nil
 	case !ok || target == "":
 		return "", fmt.Errorf("invalid permitted CNAME %q: expected names:targets", s)
+	case len(s) > maxExpanded:
+		return "", errLong
 	default:
 		return strings.ToLower(source + ":" + target), nil
 	}
