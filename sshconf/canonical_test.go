@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -14,6 +15,7 @@ func TestCanonicalize(t *testing.T) {
 		"a.b.corp.example.": "a.b.corp.example.",
 		"anchored.":         "real.anchored.",
 		"plain":             "canonical.example.",
+		"bare.":             "-", // a resolver that tells no name
 	}
 	const domains = "CanonicalDomains corp.example Lab.Example.\n"
 	for _, c := range []struct {
@@ -50,6 +52,7 @@ func TestCanonicalize(t *testing.T) {
 			"real.anchored", []string{"ip anchored. cname"}},
 		{"cname of a name in no domain", "CanonicalizeHostname yes\nCanonicalizePermittedCNAMEs *:*.example\n" + domains, "plain",
 			"canonical.example", []string{"ip plain.corp.example. cname", "ip plain.lab.example. cname", "ip plain cname"}},
+		{"cname that is not told", "CanonicalizeHostname yes\nCanonicalizePermittedCNAMEs *:*\n", "bare.", "bare", []string{"ip bare. cname"}},
 		{"cname without canonicalisation", "CanonicalizePermittedCNAMEs *:*\n", "plain", "plain", []string{"ip plain cname"}},
 		{"cname of nothing", "CanonicalizePermittedCNAMEs *:*\n", "nope", `resolving "nope": looking up "nope": no such host`,
 			[]string{"ip nope cname"}},
@@ -66,7 +69,7 @@ func TestCanonicalize(t *testing.T) {
 				if aliases[name] == "" {
 					return "", fmt.Errorf("no such host")
 				}
-				return aliases[name], nil
+				return strings.TrimPrefix(aliases[name], "-"), nil
 			},
 		}}
 		write(t, r.File, c.config)

@@ -93,16 +93,8 @@ func (o options) show(h *Host, expanded map[string]string) map[string][]string {
 	} else if isNone(o.get("globalknownhostsfile")) {
 		put("globalknownhostsfile", "none")
 	}
-	if isNone(o.get("canonicaldomains")) {
-		put("canonicaldomains", o.get("canonicaldomains"))
-	}
 	if len(o["identityfile"].words) == 0 {
 		put("identityfile", defaultIdentities...)
-	}
-	if o.get("clearallforwardings") == "yes" {
-		delete(shown, "dynamicforward")
-		delete(shown, "localforward")
-		delete(shown, "remoteforward")
 	}
 	switch jumps := o.get("proxyjump"); {
 	case jumps == "" || jumps == "none":

@@ -9,6 +9,9 @@ import (
 
 var errForward = errors.New("bad forwarding: expected [address:]port host:port, or the name of a socket for either")
 
+// forwardings are the keywords that ClearAllForwardings takes back.
+var forwardings = names("DynamicForward LocalForward RemoteForward")
+
 // forward checks a DynamicForward, LocalForward or RemoteForward and keeps it
 // as ssh -G prints it. A remote one without a target is a dynamic one.
 func forward(o options, name string, l *line) error {

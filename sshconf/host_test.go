@@ -18,16 +18,18 @@ func TestHosts(t *testing.T) {
 	write(t, dir+"/home/.ssh/config", `Host web db.example.com *.lan !no "quoted" we?
 Nonsense in a file "
 Host bad "
-Include conf.d/*
+Include conf.d/* %d/${NO_SUCH_VARIABLE_HERE}
+Include %d/other
 Match host m
 Host Web web=x
 Port x
 `)
 	write(t, dir+"/home/.ssh/conf.d/a", "Host inner # not this\nInclude b\n\tHOST = last")
 	write(t, dir+"/home/.ssh/b", "Include conf.d/a\nHost deep\n")
+	write(t, dir+"/home/other", "Host other\n")
 	write(t, dir+"/etc/ssh_config", "Host * system\n")
 	hosts, err := r.Hosts()
-	want := []string{"web", "db.example.com", "quoted", "inner", "deep", "last", "Web", "web=x", "system"}
+	want := []string{"web", "db.example.com", "quoted", "inner", "deep", "last", "Web", "web=x", "system", "other"}
 	slices.Sort(hosts)
 	slices.Sort(want)
 	if err != nil || !slices.Equal(hosts, want) {

@@ -68,10 +68,9 @@ func (p *parser) included(pattern string, user bool) ([]string, error) {
 	return p.glob(filepath.Clean(pattern)), nil
 }
 
-// expandInclude replaces tokens and variables, as ssh does since 9.9. Without a
-// host to tell of, the tokens are left as they are and name no file.
+// expandInclude replaces tokens and variables, as ssh does since 9.9.
 func (p *parser) expandInclude(pattern string) (string, error) {
-	if !strings.ContainsAny(pattern, "%$") || p.named != nil {
+	if !strings.ContainsAny(pattern, "%$") {
 		return pattern, nil
 	}
 	toks, err := p.tokens()

@@ -217,6 +217,9 @@ func (p *parser) resolved() (*Host, error) {
 	if text := o.cleared("refuseconnection"); text != "" {
 		return nil, &RefusedError{Host: p.original, Place: o["refuseconnection"].place, Text: text}
 	}
+	if o.get("clearallforwardings") == "yes" {
+		maps.DeleteFunc(o, func(name string, _ value) bool { return forwardings[name] })
+	}
 	h := o.plain()
 	h.Alias, h.HostName, h.User = p.original, p.host, p.user()
 	if strings.ContainsFunc(h.User, isControl) {

@@ -104,6 +104,9 @@ func TestUsualFiles(t *testing.T) {
 	if h, err = r.Resolve("foo"); err != nil || len(h.Notes) != 1 || !strings.Contains(h.Notes[0].Text, "is a directory") {
 		t.Errorf("a directory: got %+v, %v", h, err)
 	}
+	if _, err = (&Resolver{File: r.Home}).Resolve("foo"); !errors.Is(err, errDirectory) { // ssh reads nothing
+		t.Errorf("a directory for File: got %v", err)
+	}
 	if _, err = (&Resolver{File: r.Home + "/none"}).Resolve("foo"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing File: got %v", err)
 	}
@@ -195,6 +198,13 @@ func TestStricter(t *testing.T) {
 		{"\"Port 22", "foo", "invalid quotes"},
 		{"=Port 22", "foo", "no keyword"},
 		{"\"\" Port 22", "foo", "no keyword"},
+		{"CASignatureAlgorithms ssh-rsa-*,!ssh-rsa", "foo", "negated"}, // ssh says so and goes on
+		{"Ciphers ,nope", "foo", "no algorithm"},
+		{"RekeyLimit 1G,", "foo", "bad size"},
+		{"RevokedHostKeys %z", "foo", "unknown token"}, // not expanded in 9.2
+		{"ProxyCommand %z", "foo", "unknown token"},    // told when it is run
+		{"Include %z", "foo", "unknown token"},         // not expanded in 9.2
+		{"RefuseConnection x", "foo", "refuses"},
 		{"UserKnownHostsFile " + strings.Repeat("%h", 20000), "foo", "too long"},
 	} {
 		if _, err := resolve(t, c.config+"\n", c.destination); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -212,6 +222,10 @@ func TestMoreLenient(t *testing.T) {
 		{"ProxyJump none # or not", "foo"},
 		{"UserKnownHostsFile %j", "foo"},
 		{"ObscureKeystrokeTiming perhaps", "foo"},
+		{"ForkAfterAuthentication yes", "foo"},
+		{"SendEnv a=b", "foo"},
+		{"UserKnownHostsFile %C-%j", "foo"},
+		{"HostKeyAlgorithms webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com", "foo"},
 		{"KexAlgorithms mlkem768x25519-sha256", "foo"},
 		{"Match sessiontype none version OpenSSH_1*\nUser u", "foo"},
 		{"Include ${PATH}/%h", "foo"},
