@@ -22,7 +22,7 @@ func Algorithms(h *sshconf.Host) map[string][]string {
 		{"ciphers", h.Ciphers, own.Ciphers, insecure.Ciphers},
 		{"macs", h.MACs, own.MACs, insecure.MACs},
 		{"kexalgorithms", h.KexAlgorithms, own.KeyExchanges, insecure.KeyExchanges},
-		{"hostkeyalgorithms", h.HostKeyAlgorithms, own.HostKeys, insecure.HostKeys},
+		{"hostkeyalgorithms", h.HostKeyAlgorithms, preferHostKeys(own.HostKeys), insecure.HostKeys},
 		{"pubkeyacceptedalgorithms", h.PubkeyAcceptedAlgorithms, own.PublicKeyAuths, insecure.PublicKeyAuths},
 		{"casignaturealgorithms", h.CASignatureAlgorithms, own.PublicKeyAuths, insecure.PublicKeyAuths},
 	} {

@@ -61,18 +61,29 @@ type HostKeyError struct {
 	KeyType     string
 	Fingerprint string // SHA256:...
 	File        string // of the line that speaks against the key
-	Line        int
+	Line        int    // 0 for a file without lines
+	Known       string // the type of the key in that line, when it is another key
 	Revoked     bool
 	Err         error // what else was wrong: a bad certificate, a question without an answer
 }
 
 func (e *HostKeyError) Error() string {
 	key := fmt.Sprintf("host key of %s (%s %s)", e.Addr, e.KeyType, e.Fingerprint)
+	if e.KeyType == "" { // none was seen yet
+		key = "host key of " + e.Addr
+	}
 	switch {
 	case e.Revoked:
-		return fmt.Sprintf("%s is revoked by %s:%d", key, e.File, e.Line)
+		return fmt.Sprintf("%s is revoked by %s", key, place(e.File, e.Line))
 	case e.File != "":
-		return fmt.Sprintf("%s is not the one in %s:%d", key, e.File, e.Line)
+		text := fmt.Sprintf("%s is not the one in %s", key, place(e.File, e.Line))
+		if e.Known != "" && e.Known != e.KeyType {
+			text += ", which is " + e.Known
+		}
+		if e.Err != nil {
+			text += "; " + e.Err.Error()
+		}
+		return text
 	case e.Err != nil:
 		return fmt.Sprintf("%s is refused: %v", key, e.Err)
 	}

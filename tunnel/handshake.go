@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"errors"
+	"net"
 
 	"golang.org/x/crypto/ssh"
 
@@ -14,7 +15,8 @@ func (t *Tunnel) handshake(lim *limit, h *sshconf.Host, w *wire) (ssh.Conn, <-ch
 	keys, closeAgent := agentKeys(lim.ctx, t.log, h.IdentityAgent)
 	defer closeAgent()
 	a.identify(keys)
-	check := newHostCheck(h, a.ask)
+	_, direct := w.Conn.(*net.TCPConn)
+	check := newHostCheck(h, a.ask, direct)
 	algorithms := Algorithms(h)
 	conn, chans, reqs, err := ssh.NewClientConn(w, address(h), &ssh.ClientConfig{
 		Config: ssh.Config{

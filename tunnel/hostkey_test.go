@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/pasvport/pasvport/sshconf"
 )
 
 func rsaSigner(t *testing.T) ssh.Signer {
@@ -26,6 +28,14 @@ func rsaSigner(t *testing.T) ssh.Signer {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// checkFor is the check for a connection to h that a test plays itself.
+func checkFor(t testing.TB, h *sshconf.Host, opts ...Options) *hostCheck {
+	t.Helper()
+	lim := newLimit(t.Context(), 0)
+	t.Cleanup(lim.stop)
+	return newHostCheck(h, asker{New(h, append(opts, Options{})[0]), lim}, true)
 }
 
 func TestHostKeys(t *testing.T) {
@@ -169,8 +179,9 @@ func TestHostKeyAlgorithms(t *testing.T) {
 	}
 	h := s.host()
 	h.UserKnownHostsFiles = []string{writeFile(t, "known_hosts", knownhosts.Line([]string{s.addr}, old.PublicKey())+"\n")}
-	algos := newHostCheck(h, asker{tunnel: New(h, Options{})}).algorithms()
-	if !slices.Equal(algos[:2], []string{"rsa-sha2-512", "rsa-sha2-256"}) || slices.Contains(algos, "ssh-rsa") || !slices.Contains(algos, "ssh-ed25519") {
+	algos := checkFor(t, h).algorithms()
+	want := []string{"rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com", "rsa-sha2-512", "rsa-sha2-256"}
+	if !slices.Equal(algos[:4], want) || slices.Contains(algos, "ssh-rsa") || !slices.Contains(algos, "ssh-ed25519") {
 		t.Errorf("got %q", algos)
 	}
 }
@@ -196,7 +207,7 @@ func TestHostCertificates(t *testing.T) {
 		{"authority", authority, true, false},
 		{"other authority", otherCA, false, false},
 		{"other authority, key known", otherCA + "[127.0.0.1]:* " + key(host.PublicKey()) + "\n", true, false},
-		{"no authority, other key known", knownhosts.Line([]string{s.addr}, s.hostKey) + "\n", true, false},
+		{"no authority, other key known", knownhosts.Line([]string{s.addr}, s.hostKey) + "\n", false, false}, // a certificate is preferred, as in ssh
 		{"authority revoked", authority + "@revoked * " + key(ca.PublicKey()) + "\n", false, true},
 		{"certified key revoked", authority + "@revoked * " + key(host.PublicKey()) + "\n", false, true},
 		{"the authority is not a host key", "@cert-authority * " + key(s.hostKey) + "\n", false, false},
@@ -225,7 +236,7 @@ func TestRekeyingKeepsTheKey(t *testing.T) {
 	key := newSigner(t).PublicKey()
 	h := hostAt(t, "192.0.2.1:22")
 	h.UserKnownHostsFiles = []string{writeFile(t, "known_hosts", knownhosts.Line([]string{"192.0.2.1"}, key)+"\n")}
-	c := newHostCheck(h, asker{tunnel: New(h, Options{})})
+	c := checkFor(t, h)
 	if err := errors.Join(c.check("", nil, key), c.check("", nil, key)); err != nil {
 		t.Error(err)
 	}
@@ -245,9 +256,9 @@ func TestKnownHostsAgainstOpenSSH(t *testing.T) {
 		known := readKnownHosts(slog.New(slog.DiscardHandler), []string{file})
 		for _, name := range []string{"host", "[host]:2222", "Host", "other"} {
 			out, _ := exec.Command(keygen, "-F", name, "-f", file).Output()
-			got, want := len(known.of(name, "")) > 0, len(out) > 0
+			got, want := len(known.about(name)) > 0, len(out) > 0
 			if name == "Host" {
-				want = len(known.of("host", "")) > 0 // ssh makes names small before it looks
+				want = len(known.about("host")) > 0 // ssh makes names small before it looks
 			}
 			if got != want {
 				t.Errorf("%q matches %q: %v, ssh-keygen says %v", pattern, name, got, want)
@@ -262,6 +273,7 @@ func FuzzKnownHosts(f *testing.F) {
 	f.Add([]byte("@cert-authority h*st*? "+key+"\nhost 1024 35 99"), "[host]:2222")
 	f.Fuzz(func(t *testing.T, data []byte, name string) {
 		lines, bad := parseKnownHosts(data, "f")
+		lines.about(name, "host").order([]string{"ssh-ed25519-cert-v01@openssh.com", "rsa-sha2-512"})
 		last := 0
 		for _, l := range lines {
 			if l.line <= last || l.line > strings.Count(string(data), "\n")+1 {
@@ -279,4 +291,141 @@ func FuzzKnownHosts(f *testing.F) {
 			t.Fatal("more lines than there are")
 		}
 	})
+}
+
+// Host keys of a server that is reached by way of another are checked, whatever
+// its address is as seen from there.
+func TestNoHostAuthenticationForLocalhost(t *testing.T) {
+	s := newServer(t)
+	h := s.host()
+	h.UserKnownHostsFiles, h.NoHostAuthenticationForLocalhost = nil, true
+	if err := newTunnel(t, h, Options{}).Connect(t.Context()); err != nil {
+		t.Error(err)
+	}
+	through := s.host()
+	through.UserKnownHostsFiles, through.NoHostAuthenticationForLocalhost = nil, true
+	through.ProxyJump = []string{"hop"}
+	jump := func(string) (*sshconf.Host, error) { return h, nil }
+	wantAs[*HostKeyError](t, newTunnel(t, through, Options{Jump: jump}).Connect(t.Context()))
+}
+
+func TestHostKeyWords(t *testing.T) {
+	s := newServer(t)
+	rsa := rsaSigner(t)
+	old := newServer(t, func(c *ssh.ServerConfig) { *c = ssh.ServerConfig{NoClientAuth: true}; c.AddHostKey(rsa) })
+	line := knownhosts.Line([]string{s.addr}, rsa.PublicKey()) + "\n"
+	for _, tt := range []struct {
+		name string
+		edit func(*sshconf.Host)
+		want string
+	}{
+		{"other type", func(h *sshconf.Host) { h.UserKnownHostsFiles = []string{writeFile(t, "known_hosts", line)} }, "is not the one in FILE:1, which is ssh-rsa"},
+		{"no", func(h *sshconf.Host) {
+			h.UserKnownHostsFiles, h.StrictHostKeyChecking = []string{writeFile(t, "known_hosts", line)}, "no"
+		}, "a changed key is refused, StrictHostKeyChecking no or not"},
+		{"too short", func(h *sshconf.Host) {
+			*h = *old.host()
+			h.RequiredRSASize = 3000
+		}, "it has 2048 bits, and RequiredRSASize is 3000"},
+		{"batch", func(h *sshconf.Host) {
+			h.UserKnownHostsFiles, h.StrictHostKeyChecking, h.BatchMode = []string{"/missing"}, "ask", true
+		}, "is unknown"},
+		{"odd name", func(h *sshconf.Host) {
+			h.HostName, h.UserKnownHostsFiles, h.StrictHostKeyChecking = "127.0.0.1?", []string{"/missing"}, "no"
+		}, "no such name can be kept in known_hosts"},
+		{"none of the algorithms", func(h *sshconf.Host) { h.HostKeyAlgorithms = "ssh-odd" }, "ssh-odd"},
+	} {
+		h := s.host()
+		tt.edit(h)
+		p := &script{}
+		var err error
+		if tt.name == "odd name" {
+			err = checkFor(t, h, Options{Prompter: p}).check("", nil, s.hostKey)
+		} else {
+			err = newTunnel(t, h, Options{Prompter: p}).Connect(t.Context())
+		}
+		want := tt.want
+		if len(h.UserKnownHostsFiles) > 0 {
+			want = strings.Replace(want, "FILE", h.UserKnownHostsFiles[0], 1)
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || len(p.asked) > 0 {
+			t.Errorf("%s: got %v, asked %q", tt.name, err, p.asked)
+		}
+	}
+}
+
+// Who is asked is told where else the key is known.
+func TestHostKeyElsewhere(t *testing.T) {
+	s := newServer(t)
+	key := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.hostKey))) + "\n"
+	other := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(newSigner(t).PublicKey()))) + "\n"
+	for _, tt := range []struct{ known, want, not string }{
+		{"backup,10.0.0.9 " + key + "another " + other + knownhosts.HashHostname("x") + " " + key, "    backup,10.0.0.9 (FILE:1)\n    a name that is hashed (FILE:3)\n", "another"},
+		{strings.Repeat("many "+key, 10), "    and 2 more\n", "FILE:9"},
+		{"another " + other, "fingerprint\n", "other names"},
+	} {
+		h := s.host()
+		h.StrictHostKeyChecking = "ask"
+		file := writeFile(t, "known_hosts", tt.known)
+		h.UserKnownHostsFiles = []string{file}
+		p := &script{answers: []string{"yes"}}
+		if err := newTunnel(t, h, Options{Prompter: p}).Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		in := func(s string) bool { return strings.Contains(p.asked[0], strings.ReplaceAll(s, "FILE", file)) }
+		if !in(tt.want) || in(tt.not) {
+			t.Errorf("asked\n%s", p.asked[0])
+		}
+	}
+}
+
+// The order is ssh's, and another one only where the configuration has none.
+func TestHostKeyOrder(t *testing.T) {
+	h := hostAt(t, "192.0.2.1:22")
+	plain := checkFor(t, h).algorithms()
+	want := []string{"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256"}
+	if got := slices.DeleteFunc(slices.Clone(plain), func(a string) bool { return !slices.Contains(want, a) }); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	certs := slices.IndexFunc(plain, func(a string) bool { return !strings.Contains(a, certInfix) })
+	if certs < 4 || slices.ContainsFunc(plain[certs:], func(a string) bool { return strings.Contains(a, certInfix) }) {
+		t.Errorf("certificates are not first: %q", plain)
+	}
+	h.UserKnownHostsFiles = []string{writeFile(t, "known_hosts", knownhosts.Line([]string{"192.0.2.1"}, rsaSigner(t).PublicKey())+"\n")}
+	for said, first := range map[sshconf.Algorithms]string{
+		"": "rsa-sha2-512-cert-v01@openssh.com", "-rsa-sha2-512*": "rsa-sha2-256-cert-v01@openssh.com", "+ssh-rsa": "rsa-sha2-512-cert-v01@openssh.com",
+		"^ssh-ed25519": "ssh-ed25519", "ecdsa-*,rsa-*": "ecdsa-sha2-nistp256-cert-v01@openssh.com", "none-that-is-known": "none-that-is-known",
+	} {
+		h.HostKeyAlgorithms = said
+		if got := checkFor(t, h).algorithms(); got[0] != first {
+			t.Errorf("%q: got %q, want %s first", said, got, first)
+		}
+	}
+}
+
+func TestRevokedHostKeys(t *testing.T) {
+	s := newServer(t)
+	line := string(ssh.MarshalAuthorizedKey(s.hostKey))
+	for _, tt := range []struct {
+		name, file string
+		revoked    bool
+		line       int
+	}{
+		{"list", "# gone\n\n" + line, true, 3},
+		{"KRL", krlFile(krlSection(krlKeys, sshString(string(s.hostKey.Marshal())))), true, 0},
+		{"malformed KRL", krlMagic, false, 0},
+		{"malformed list", "junk\n" + line, false, 0},
+	} {
+		h := s.host()
+		h.RevokedHostKeys = writeFile(t, "revoked", tt.file)
+		e := wantAs[*HostKeyError](t, newTunnel(t, h, Options{}).Connect(t.Context()))
+		if e.Revoked != tt.revoked || e.Line != tt.line || tt.revoked != (e.Err == nil) || (e.File != "") != tt.revoked || !strings.Contains(e.Error(), h.RevokedHostKeys) {
+			t.Errorf("%s: got %+v: %v", tt.name, e, e)
+		}
+	}
+	h := s.host()
+	h.RevokedHostKeys = filepath.Join(t.TempDir(), "missing")
+	if e := wantAs[*HostKeyError](t, newTunnel(t, h, Options{}).Connect(t.Context())); !errors.Is(e, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", e)
+	}
 }

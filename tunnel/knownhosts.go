@@ -10,19 +10,17 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// knownHosts holds the lines of all known_hosts files, in order.
+// knownHosts holds lines of known_hosts files and what KnownHostsCommand says, in order.
 //
 // Package knownhosts reads files only, gives a whole file up for one bad line,
 // and does not tell which types of key it has for a host; so of it only the
-// writing of lines is used.
+// hashing of names is used.
 type knownHosts []knownLine
 
 type knownLine struct {
@@ -33,8 +31,8 @@ type knownLine struct {
 	line     int
 }
 
-// readKnownHosts reads the files. A missing file is an empty one, and a line that
-// cannot be read is dropped with a word in the log.
+// readKnownHosts reads the files. A missing file is an empty one, one that cannot
+// be read is passed over with a warning, and so is a line.
 func readKnownHosts(log *slog.Logger, files []string) knownHosts {
 	var all knownHosts
 	for _, file := range files {
@@ -45,20 +43,26 @@ func readKnownHosts(log *slog.Logger, files []string) knownHosts {
 			log.Warn("known hosts not read", "err", err)
 			continue
 		}
-		lines, bad := parseKnownHosts(data, file)
-		for _, err := range bad {
-			log.Warn("line of known hosts ignored", "err", err)
-		}
-		all = append(all, lines...)
+		all = append(all, loggedKnownHosts(log, data, file)...)
 	}
 	return all
 }
 
+func loggedKnownHosts(log *slog.Logger, data []byte, file string) knownHosts {
+	lines, bad := parseKnownHosts(data, file)
+	for _, err := range bad {
+		log.Warn("line of known hosts ignored", "err", err)
+	}
+	return lines
+}
+
 // parseKnownHosts returns the lines of one file, and an error for each bad line.
+// As in ssh, a line ends at a zero byte as well, and what follows that is lost.
 func parseKnownHosts(data []byte, file string) (lines knownHosts, bad []error) {
 	n := 0
 	for text := range bytes.Lines(data) {
 		n++
+		text, _, _ = bytes.Cut(text, []byte{0})
 		text = bytes.TrimSpace(text)
 		if len(text) == 0 || text[0] == '#' {
 			continue
@@ -76,11 +80,21 @@ func parseKnownHosts(data []byte, file string) (lines knownHosts, bad []error) {
 	return lines, bad
 }
 
-// of returns the lines with the marker that are about name, which is a host or
-// a [host]:port.
-func (k knownHosts) of(name, marker string) (lines knownHosts) {
+// about returns the lines about a host, which is called by one of the names: host
+// or [host]:port.
+func (k knownHosts) about(names ...string) (lines knownHosts) {
 	for _, l := range k {
-		if l.marker == marker && l.match(name) {
+		if slices.ContainsFunc(names, l.match) {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// marked returns the lines with the marker, "" for none.
+func (k knownHosts) marked(marker string) (lines knownHosts) {
+	for _, l := range k {
+		if l.marker == marker {
 			lines = append(lines, l)
 		}
 	}
@@ -89,24 +103,77 @@ func (k knownHosts) of(name, marker string) (lines knownHosts) {
 
 // with returns the first line that has the key.
 func (k knownHosts) with(key ssh.PublicKey) (knownLine, bool) {
-	i := slices.IndexFunc(k, func(l knownLine) bool {
-		return bytes.Equal(l.key.Marshal(), key.Marshal())
-	})
-	if i < 0 {
-		return knownLine{}, false
-	}
-	return k[i], true
+	return k.first(func(l knownLine) bool { return sameKey(l.key, key) })
 }
 
+// revokes returns the first line that revokes the key or its certificate's authority.
+func (k knownHosts) revokes(key ssh.PublicKey) (knownLine, bool) {
+	cert, _ := key.(*ssh.Certificate)
+	return k.marked("revoked").first(func(l knownLine) bool {
+		revoked := plainKey(l.key)
+		return sameKey(revoked, plainKey(key)) || cert != nil && sameKey(revoked, cert.SignatureKey)
+	})
+}
+
+func (k knownHosts) first(is func(knownLine) bool) (knownLine, bool) {
+	if i := slices.IndexFunc(k, is); i >= 0 {
+		return k[i], true
+	}
+	return knownLine{}, false
+}
+
+// order puts those of the host key algorithms first that suit the lines about
+// a host: all for certificates when an authority is known, and those of the types of
+// key that are known. As in ssh, nothing is changed if that holds for the best one.
+func (k knownHosts) order(list []string) []string {
+	authority := len(k.marked("cert-authority")) > 0
+	if k.hasType(list[0]) {
+		return list
+	}
+	var first, last []string
+	for _, a := range list {
+		if k.hasType(a) || authority && strings.Contains(a, certInfix) {
+			first = append(first, a)
+		} else {
+			last = append(last, a)
+		}
+	}
+	return append(first, last...)
+}
+
+// certInfix is in the names of algorithms with a certificate.
+const certInfix = "-cert-v"
+
+// hasType tells whether there is a key for the algorithm, or for what the
+// algorithm is with a certificate, and the first such is not revoked.
+func (k knownHosts) hasType(algorithm string) bool {
+	typ, _, _ := strings.Cut(algorithm, certInfix)
+	if strings.HasPrefix(typ, "rsa-sha2-") {
+		typ = ssh.KeyAlgoRSA
+	}
+	l, ok := k.marked("").first(func(l knownLine) bool { return l.key.Type() == typ })
+	if !ok {
+		return false
+	}
+	_, revoked := k.revokes(l.key)
+	return !revoked
+}
+
+// hashed tells whether the line keeps its host's name to itself.
+func (l knownLine) hashed() bool { return strings.HasPrefix(l.patterns[0], "|") }
+
 // match tells whether the line is about name. As in ssh, patterns match the
-// brackets and port of a name as they match any text, and a negated one that
-// matches settles it.
+// brackets and port of a name as they match any text, a negated one that
+// matches settles it, and a hashed name stands alone.
 func (l knownLine) match(name string) bool {
 	name = strings.ToLower(name)
+	if l.hashed() {
+		return len(l.patterns) == 1 && matchHashed(l.patterns[0], name)
+	}
 	found := false
 	for _, p := range l.patterns {
 		p, not := strings.CutPrefix(p, "!")
-		if !matchHashed(p, name) && !matchPattern(strings.ToLower(p), name) {
+		if !matchPattern(strings.ToLower(p), name) {
 			continue
 		}
 		if not {
@@ -125,7 +192,7 @@ func matchHashed(p, name string) bool {
 	}
 	key, err1 := base64.StdEncoding.DecodeString(salt)
 	want, err2 := base64.StdEncoding.DecodeString(sum)
-	if err1 != nil || err2 != nil {
+	if err1 != nil || err2 != nil || len(key) != sha1.Size {
 		return false
 	}
 	mac := hmac.New(sha1.New, key)
@@ -154,29 +221,4 @@ func matchPattern(p, s string) bool {
 		}
 	}
 	return strings.Trim(p[i:], "*") == ""
-}
-
-// addKnownHost appends a line to file, and makes the file and its directory when
-// they are missing.
-func addKnownHost(file, addr string, key ssh.PublicKey, hashed bool) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	name := knownhosts.Normalize(addr)
-	if hashed {
-		name = knownhosts.HashHostname(name)
-	}
-	line := name + " " + string(ssh.MarshalAuthorizedKey(key))
-	if fi, err := f.Stat(); err == nil && fi.Size() > 0 {
-		end := make([]byte, 1)
-		if _, err := f.ReadAt(end, fi.Size()-1); err == nil && end[0] != '\n' {
-			line = "\n" + line
-		}
-	}
-	_, err = f.WriteString(line)
-	return errors.Join(err, f.Close())
 }

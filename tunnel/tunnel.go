@@ -11,7 +11,8 @@
 // [Tunnel.DialContext].
 //
 // A host key that is not the one on file is refused whatever the configuration
-// says, and so is ProxyCommand for now. The package runs no shell but the "true"
+// says, where ssh with StrictHostKeyChecking no goes on; keys that a server
+// announces for later (UpdateHostKeys) are not learnt. ProxyCommand is refused for now. The package runs no shell but the "true"
 // that each connection starts, for sshd's sake; it prints nothing, and what it has to
 // ask goes through [Prompter].
 package tunnel
