@@ -224,6 +224,12 @@ func TestHostCertificates(t *testing.T) {
 		}
 	}
 	h := s.host()
+	h.CASignatureAlgorithms = "rsa-*" // not what the authority signs with
+	h.UserKnownHostsFiles = []string{writeFile(t, "known_hosts", authority)}
+	if e := wantAs[*HostKeyError](t, newTunnel(t, h, Options{}).Connect(t.Context())); e.Err == nil || !strings.Contains(e.Error(), "CASignatureAlgorithms") {
+		t.Errorf("got %v", e)
+	}
+	h = s.host()
 	h.HostName = "localhost" // not what the certificate is for
 	h.UserKnownHostsFiles = []string{writeFile(t, "known_hosts", strings.Replace(authority, "[127.0.0.1]:*", "*", 1))}
 	h.AddressFamily = "inet"
