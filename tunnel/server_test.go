@@ -301,7 +301,7 @@ func wantAs[E error](t testing.TB, err error) E {
 
 // program finds a program of OpenSSH. Without it the test fails: what is not
 // tried against the real thing is not known to work.
-func program(t *testing.T, name string) string {
+func program(t testing.TB, name string) string {
 	t.Helper()
 	for _, path := range []string{name, "/usr/sbin/" + name} {
 		if found, err := exec.LookPath(path); err == nil {
@@ -312,7 +312,7 @@ func program(t *testing.T, name string) string {
 	return ""
 }
 
-func run(t *testing.T, name string, args ...string) {
+func run(t testing.TB, name string, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(program(t, name), args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
