@@ -23,7 +23,7 @@ func Algorithms(h *sshconf.Host) map[string][]string {
 		{"macs", h.MACs, own.MACs, insecure.MACs},
 		{"kexalgorithms", h.KexAlgorithms, own.KeyExchanges, insecure.KeyExchanges},
 		{"hostkeyalgorithms", h.HostKeyAlgorithms, preferHostKeys(own.HostKeys), insecure.HostKeys},
-		{"pubkeyacceptedalgorithms", h.PubkeyAcceptedAlgorithms, own.PublicKeyAuths, insecure.PublicKeyAuths},
+		{"pubkeyacceptedalgorithms", h.PubkeyAcceptedAlgorithms, publicKeyAlgorithms(own.PublicKeyAuths), publicKeyAlgorithms(insecure.PublicKeyAuths)},
 		{"casignaturealgorithms", h.CASignatureAlgorithms, own.PublicKeyAuths, insecure.PublicKeyAuths},
 	} {
 		lists[l.keyword] = l.said.Of(l.own, slices.Concat(l.own, l.insecure))

@@ -4,99 +4,75 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/pasvport/pasvport/sshconf"
 )
 
-// tries is how often a password or passphrase may be mistyped.
-const tries = 3
+var (
+	// ErrPasswordExpired tells that the server wants a new password before it lets anyone in
+	// (RFC 4252, section 8).
+	ErrPasswordExpired = errors.New("the password has expired, and the server wants a new one")
 
-var errNobody = errors.New("nobody is there to ask")
-
-// An asker puts questions for one connection, whose clock stands meanwhile.
-type asker struct {
-	tunnel *Tunnel
-	lim    *limit
-}
-
-func (a asker) ask(prompt string, secret bool) (string, error) {
-	p := a.tunnel.opts.Prompter
-	if p == nil {
-		return "", errNobody
-	}
-	a.tunnel.prompt.Lock()
-	defer a.tunnel.prompt.Unlock()
-	defer a.lim.pause()()
-	if secret {
-		return p.Secret(a.lim.ctx, prompt)
-	}
-	return p.Ask(a.lim.ctx, prompt)
-}
+	errNobody = errors.New("nobody is there to ask")
+	errDenied = errors.New("permission denied")
+	errSpent  = errors.New("no more tries")
+)
 
 // An auth logs in to one host.
 type auth struct {
-	ask     asker
-	host    *sshconf.Host
-	wire    *wire
-	ids     []*identity
-	began   bool // the server has named its methods
-	allowed []string
-	tried   []string
-	stop    error // from the Prompter: no more questions
+	ask      asker
+	host     *sshconf.Host
+	wire     *wire
+	accepted []string   // PubkeyAcceptedAlgorithms
+	agent    *agentConn // nil without one
+	all      []*identity
+	ids      []*identity // those worth a question to the server, in order
+
+	began      bool     // the server has named its methods
+	allowed    []string // them
+	turn       int      // in the preferred methods
+	spent      map[string]bool
+	partial    int             // successes that were not enough
+	refused    map[string]bool // public keys
+	passwords  int             // asked for
+	sent       bool            // a password, and no refusal of it was seen
+	challenged bool            // by keyboard-interactive
+
+	tried     []string
+	last      string // of them
+	succeeded string // by what, once it has: "publickey with key FILE (SHA256:...)"
+	before    string // of that, what was accepted and not enough
+	stop      error  // from the Prompter: no more questions
 }
+
+// newAuth prepares a login: it reads the keys and asks the agent for its own. Call close in the end.
+func newAuth(t *Tunnel, lim *limit, h *sshconf.Host, w *wire) *auth {
+	a := &auth{ask: asker{t, lim}, host: h, wire: w, succeeded: "none",
+		spent: make(map[string]bool), refused: make(map[string]bool),
+		accepted: Algorithms(h)["pubkeyacceptedalgorithms"]}
+	if a.without("publickey") != "" {
+		return a
+	}
+	var err error
+	if a.agent, err = dialAgent(lim.ctx, h.IdentityAgent); err != nil {
+		t.log.Debug("no keys of an agent", "err", err)
+		a.try(fmt.Sprintf("agent (%s)", reason(err)))
+	}
+	a.identify()
+	return a
+}
+
+func (a *auth) close() { a.agent.close() }
 
 func (a *auth) error(err error) error {
+	// SSH_MSG_USERAUTH_PASSWD_CHANGEREQ is 60, and x/crypto/ssh tells no more of it.
+	if a.sent && strings.Contains(err.Error(), "unexpected message type 60 ") {
+		err = ErrPasswordExpired
+	}
 	return &AuthError{User: a.host.User, Host: display(a.host), Tried: a.tried, Allowed: a.allowed, Err: err}
-}
-
-// methods are those that need a person. Keys are handed out by next.
-func (a *auth) methods() []ssh.AuthMethod {
-	if a.ask.tunnel.opts.Prompter == nil {
-		return nil
-	}
-	return []ssh.AuthMethod{
-		ssh.RetryableAuthMethod(ssh.KeyboardInteractive(a.challenge), tries),
-		ssh.RetryableAuthMethod(ssh.PasswordCallback(a.password), tries),
-	}
-}
-
-// next is the ssh.ClientAuthCallback: the keys that were not offered yet, then
-// what methods has. Keys whose public half is unknown come last, one by one.
-func (a *auth) next(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
-	a.began, a.allowed = true, ctx.AllowedMethods
-	if a.stop != nil {
-		return nil, a.stop
-	}
-	if err := a.wire.ended(); err != nil {
-		return nil, err // no use in asking for a password now
-	}
-	if !slices.Contains(ctx.AllowedMethods, "publickey") {
-		return nil, nil
-	}
-	var signers []ssh.Signer
-	for _, id := range a.ids {
-		if id.pub != nil && !id.offered {
-			signers = append(signers, id)
-		}
-	}
-	for _, id := range a.ids {
-		if len(signers) > 0 {
-			break
-		}
-		if id.pub == nil && !id.offered {
-			if _, err := id.open(); err == nil {
-				signers = append(signers, id)
-			} else if a.stop != nil {
-				return nil, a.stop
-			}
-		}
-	}
-	if len(signers) == 0 {
-		return nil, nil
-	}
-	return ssh.PublicKeys(signers...), nil
 }
 
 // try notes what was tried, once.
@@ -106,80 +82,187 @@ func (a *auth) try(what string) {
 	}
 }
 
-func (a *auth) password() (string, error) {
-	a.try("password")
-	return a.question(fmt.Sprintf("%s@%s's password: ", a.host.User, a.host.HostName), true)
+// attempt notes what is being tried. What it was last has succeeded, if anything has.
+func (a *auth) attempt(tried, what string) {
+	a.try(tried)
+	a.last, a.succeeded = tried, a.before+what
 }
 
-func (a *auth) challenge(name, instruction string, questions []string, echos []bool) ([]string, error) {
-	a.try("keyboard-interactive")
-	answers := make([]string, len(questions))
-	for i, q := range questions {
-		if i == 0 && instruction != "" {
-			q = instruction + " " + q
-		}
-		prompt := fmt.Sprintf("(%s@%s) %s", a.host.User, a.host.HostName, clean(q))
-		var err error
-		if answers[i], err = a.question(prompt, !echos[i]); err != nil {
-			return nil, err
-		}
+// usual is the order of methods without PreferredAuthentications.
+var usual = []string{"gssapi-with-mic", "hostbased", "publickey", "keyboard-interactive", "password"}
+
+func (a *auth) preferred() []string {
+	if a.host.PreferredAuthentications == nil {
+		return usual
 	}
-	return answers, nil
+	return a.host.PreferredAuthentications
 }
 
-// question asks, and remembers it if the person would rather not.
-func (a *auth) question(prompt string, secret bool) (string, error) {
-	answer, err := a.ask.ask(prompt, secret)
-	if err != nil {
-		a.stop = fmt.Errorf("asking: %w", noEOF(err))
-	}
-	return answer, err
+// A method is a way to log in.
+type method struct {
+	keyword string // that switches it on or off
+	on      bool
+	person  bool                  // it takes one
+	next    func() ssh.AuthMethod // what to try next, or nil when it is spent
 }
 
-// identify lists the keys to offer: for each IdentityFile the agent's copy of it or
-// the file, then what else the agent has, unless IdentitiesOnly. Locked ones come last.
-func (a *auth) identify(agent []*identity) {
-	listed := make(map[string]bool) // by public key
-	add := func(id *identity) {
-		if id.pub != nil {
-			blob := string(id.pub.Marshal())
-			if listed[blob] {
-				return
-			}
-			listed[blob] = true
-		}
-		id.auth = a
-		a.ids = append(a.ids, id)
+func (a *auth) methods() map[string]method {
+	h := a.host
+	return map[string]method{
+		"publickey":            {"PubkeyAuthentication", h.PubkeyAuthentication, false, a.publicKeys},
+		"keyboard-interactive": {"KbdInteractiveAuthentication", h.KbdInteractiveAuthentication, true, a.interactive},
+		"password":             {"PasswordAuthentication", h.PasswordAuthentication, true, a.byPassword},
 	}
-	for _, path := range a.host.IdentityFiles {
-		id, err := readIdentity(path)
-		if err != nil {
-			a.ask.tunnel.log.Debug("key not used", "err", err)
-			var refused *keyFileError
-			if errors.As(err, &refused) {
-				a.try(err.Error())
-			}
-		}
-		if id == nil {
+}
+
+// without tells why a method is not to be had; "" if it is.
+func (a *auth) without(name string) string {
+	m, ok := a.methods()[name]
+	switch {
+	case !ok:
+		return "not supported"
+	case !m.on:
+		return m.keyword + " no"
+	case !slices.Contains(a.preferred(), name):
+		return "not in PreferredAuthentications"
+	case m.person:
+		return a.alone()
+	}
+	return ""
+}
+
+// alone tells why nobody can be asked for a secret; "" if somebody can.
+func (a *auth) alone() string {
+	switch {
+	case a.host.BatchMode:
+		return "BatchMode yes"
+	case a.ask.tunnel.opts.Prompter == nil:
+		return errNobody.Error()
+	case a.host.NumberOfPasswordPrompts <= 0:
+		return "NumberOfPasswordPrompts 0"
+	}
+	return ""
+}
+
+// next is the ssh.ClientAuthCallback: the preferred method that the server takes, until
+// it is spent, then the next, as ssh does. A server that takes others than before has
+// ssh, and us, start over.
+func (a *auth) next(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	if err := a.wire.ended(); err != nil {
+		return nil, err // no use in asking for a password now
+	}
+	if !slices.Equal(a.allowed, ctx.AllowedMethods) {
+		a.turn = 0
+	}
+	a.began, a.allowed = true, ctx.AllowedMethods
+	a.settle(ctx.PartialSuccessMethods)
+	switch {
+	case a.stop != nil:
+		return nil, a.stop
+	case a.sent:
+		return nil, nil // has x/crypto/ssh return its error: the answer was none
+	}
+	for preferred := a.preferred(); a.turn < len(preferred); a.turn++ {
+		name := preferred[a.turn]
+		if !slices.Contains(a.allowed, name) || a.spent[name] || a.without(name) != "" {
 			continue
 		}
-		if i := slices.IndexFunc(agent, id.same); i >= 0 {
-			id = agent[i]
+		if m := a.methods()[name].next(); m != nil {
+			return m, nil
 		}
-		if id.pem == nil && id.signer == nil {
-			continue // the public half of a key that the agent does not have
+		if a.stop != nil {
+			return nil, a.stop
 		}
-		if id.signer == nil && a.ask.tunnel.opts.Prompter == nil && !a.ask.tunnel.keys.has(id.pem) {
-			a.try(fmt.Sprintf("key %s (needs its passphrase)", path))
+		a.spent[name] = true
+	}
+	return nil, a.denied()
+}
+
+// denied notes why the methods that the server takes were not all tried.
+func (a *auth) denied() error {
+	for _, name := range a.allowed {
+		if why := a.without(name); why != "" {
+			a.try(fmt.Sprintf("%s (%s)", clean(name), why))
+		}
+	}
+	usable := func(name string) bool { _, ok := a.methods()[name]; return ok }
+	if !slices.ContainsFunc(a.preferred(), usable) {
+		for _, name := range a.preferred() {
+			a.try(fmt.Sprintf("%s (%s)", clean(name), a.without(name)))
+		}
+	}
+	return errDenied
+}
+
+// settle takes in how the last attempt went. Success that is not enough has the
+// other keys offered anew, those that have not had their turn first, as with ssh.
+func (a *auth) settle(by []string) {
+	for _, id := range a.ids {
+		switch {
+		case !id.asked || id.used:
+		case !id.offered:
+			a.try(fmt.Sprintf("%v (PubkeyAcceptedAlgorithms has no signature algorithm for it that the server takes)", id))
+		case !id.taken:
+			a.refused[string(id.pub.Marshal())] = true
+		}
+	}
+	if len(by) == a.partial {
+		return
+	}
+	a.partial = len(by)
+	if i := slices.Index(a.tried, a.last); i >= 0 {
+		a.tried[i] += " (accepted, and more is wanted)"
+	}
+	a.before = a.succeeded + ", then "
+	a.sent, a.challenged = false, false
+	if by[len(by)-1] != "publickey" {
+		return
+	}
+	clear(a.refused)
+	var first, then []*identity
+	for _, id := range a.ids {
+		id.used = id.used || id.signed
+		if id.asked {
+			then = append(then, id)
+		} else {
+			first = append(first, id)
+		}
+		id.asked, id.offered, id.taken, id.signed = false, false, false, false
+	}
+	a.ids = slices.Concat(first, then)
+}
+
+// publicKeys are the keys that had no turn yet, up to one that has to be opened before it
+// can be offered. None is offered again that was refused under another name.
+func (a *auth) publicKeys() ssh.AuthMethod {
+	var signers []ssh.Signer
+	seen := make(map[string]bool)
+	for _, id := range a.ids {
+		if id.asked || id.used {
 			continue
 		}
-		add(id)
-	}
-	if !a.host.IdentitiesOnly {
-		for _, id := range agent {
-			add(id)
+		if id.pub == nil && len(signers) > 0 {
+			break
 		}
+		if id.pub == nil {
+			if err := a.reveal(id); err != nil {
+				id.used = true
+				a.try(fmt.Sprintf("%v (%s)", id, reason(err)))
+				if a.stop != nil {
+					return nil
+				}
+				continue
+			}
+		}
+		blob := string(id.pub.Marshal())
+		if a.refused[blob] || seen[blob] {
+			continue
+		}
+		seen[blob] = true
+		signers = append(signers, id)
 	}
-	// No passphrase is asked for while a key without one may do.
-	slices.SortStableFunc(a.ids, func(x, y *identity) int { return x.locked() - y.locked() })
+	if signers == nil {
+		return nil
+	}
+	return ssh.PublicKeys(signers...)
 }

@@ -11,10 +11,8 @@ import (
 
 // handshake does all of SSH that comes before channels.
 func (t *Tunnel) handshake(lim *limit, h *sshconf.Host, w *wire) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
-	a := &auth{ask: asker{t, lim}, host: h, wire: w}
-	keys, closeAgent := agentKeys(lim.ctx, t.log, h.IdentityAgent)
-	defer closeAgent()
-	a.identify(keys)
+	a := newAuth(t, lim, h, w)
+	defer a.close()
 	_, direct := w.Conn.(*net.TCPConn)
 	check := newHostCheck(h, a.ask, direct)
 	algorithms := Algorithms(h)
@@ -25,7 +23,6 @@ func (t *Tunnel) handshake(lim *limit, h *sshconf.Host, w *wire) (ssh.Conn, <-ch
 			MACs:         algorithms["macs"],
 		},
 		User:              h.User,
-		Auth:              a.methods(),
 		AuthCallback:      a.next,
 		HostKeyCallback:   check.check,
 		HostKeyAlgorithms: check.algorithms(),

@@ -326,7 +326,7 @@ func (c *hostCheck) changed(key ssh.PublicKey, lines knownHosts) error {
 // tooShort refuses RSA keys that are shorter than RequiredRSASize, or than any
 // should be.
 func (c *hostCheck) tooShort(key ssh.PublicKey) error {
-	k, ok := plainKey(key).(ssh.CryptoPublicKey)
+	k, ok := plain(key).(ssh.CryptoPublicKey)
 	if !ok {
 		return nil
 	}
@@ -336,9 +336,6 @@ func (c *hostCheck) tooShort(key ssh.PublicKey) error {
 	}
 	return nil
 }
-
-// fingerprint is that of the key, also where there is a certificate on it.
-func fingerprint(key ssh.PublicKey) string { return ssh.FingerprintSHA256(plainKey(key)) }
 
 func isLoopback(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)

@@ -1,191 +1,197 @@
 package tunnel
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/pem"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
-	"sync"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// An identity is one key to offer, from a file or the agent. It is an ssh.Signer
-// that asks for its passphrase only when a signature is wanted, which is when
-// the server has said that it takes the key.
+// An identity is one key or certificate to offer. It is an ssh.Signer that asks for a
+// passphrase only when a signature is wanted, which is when the server has said that it
+// takes the key.
 type identity struct {
-	label   string
-	pub     ssh.PublicKey // nil while only the passphrase would tell
-	pem     []byte        // of an encrypted file
-	path    string
-	signer  ssh.Signer // nil until open
-	auth    *auth      // whose identity it is
-	offered bool
+	auth  *auth
+	label string
+	pub   ssh.PublicKey // nil while only the private key would tell
+	file  *keyFile      // nil where the configuration names no file for it
+	agent *agentKey     // nil unless the agent has it
+
+	asked   bool // it was its turn
+	offered bool // and the server was asked whether it takes the key
+	taken   bool // and it said that it does
+	signed  bool // and got the signature
+	used    bool // and has had enough of it, or there is nothing to offer
 }
 
-// same tells whether both are the same key.
-func (id *identity) same(other *identity) bool {
-	return id.pub != nil && other.pub != nil && bytes.Equal(id.pub.Marshal(), other.pub.Marshal())
+// certificate is the identity's, or nil.
+func (id *identity) certificate() *ssh.Certificate {
+	cert, _ := id.pub.(*ssh.Certificate)
+	return cert
 }
 
-// locked is 1 for a key that needs its passphrase, and 0 for others.
-func (id *identity) locked() int {
-	if id.signer == nil && !id.auth.ask.tunnel.keys.has(id.pem) {
-		return 1
-	}
-	return 0
-}
-
-// PublicKey is called when the key is offered, and notes that.
-func (id *identity) PublicKey() ssh.PublicKey {
-	if !id.offered {
-		id.offered = true
-		id.auth.try(fmt.Sprintf("%s (%s)", id.label, ssh.FingerprintSHA256(id.pub)))
+// public is the public half if it is known at all; ssh takes no notice of one that only
+// an old format's private half shows.
+func (id *identity) public() ssh.PublicKey {
+	if id.pub == nil && id.file != nil && id.file.signer != nil {
+		return id.file.signer.PublicKey()
 	}
 	return id.pub
 }
+
+func (id *identity) String() string {
+	if id.pub == nil {
+		return id.label
+	}
+	return fmt.Sprintf("%s (%s)", id.label, fingerprint(id.pub))
+}
+
+// An offer is a public key that notes when it is sent.
+type offer struct {
+	ssh.PublicKey
+	id *identity
+}
+
+func (o offer) Marshal() []byte {
+	if !o.id.offered {
+		o.id.offered = true
+		o.id.auth.attempt(o.id.String(), "publickey with "+o.id.String())
+	}
+	return o.PublicKey.Marshal()
+}
+
+// PublicKey is called when it is the key's turn.
+func (id *identity) PublicKey() ssh.PublicKey {
+	id.asked = true
+	return offer{id.pub, id}
+}
+
+// Algorithms are those to sign by, as ssh.MultiAlgorithmSigner has it.
+func (id *identity) Algorithms() []string { return signatureAlgorithms(id.pub, id.auth.accepted) }
 
 func (id *identity) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 	return id.SignWithAlgorithm(rand, data, "")
 }
 
 func (id *identity) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	signer, err := id.open()
+	if algorithm == "" {
+		algorithm = plain(id.pub).Type()
+	}
+	id.taken = true
+	sig, err := id.auth.sign(id, rand, data, algorithm)
+	if err != nil {
+		id.auth.try(fmt.Sprintf("no signature by %s: %s", id.label, clean(err.Error())))
+		return nil, err
+	}
+	id.signed = true
+	return sig, nil
+}
+
+// rsaAlgorithms are the algorithms by which an RSA key may sign: RFC 8332.
+var rsaAlgorithms = []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSA}
+
+const certSuffix = "-cert-v01@openssh.com"
+
+// certAlgorithm is the name that an algorithm has where a certificate goes with it.
+func certAlgorithm(algorithm string) string {
+	return strings.TrimSuffix(algorithm, "@openssh.com") + certSuffix
+}
+
+// publicKeyAlgorithms are the library's, as PubkeyAcceptedAlgorithms names them,
+// in ssh's order: certificates first, and RSA with the longer hash first.
+func publicKeyAlgorithms(library []string) []string {
+	var plain, certs []string
+	for _, a := range library {
+		switch a {
+		case ssh.KeyAlgoRSASHA256:
+			plain = append(plain, ssh.KeyAlgoRSASHA512, a)
+		case ssh.KeyAlgoRSASHA512:
+		default:
+			plain = append(plain, a)
+		}
+	}
+	for _, a := range plain {
+		certs = append(certs, certAlgorithm(a))
+	}
+	return append(certs, plain...)
+}
+
+// signatureAlgorithms are those by which a key may sign, given those that are accepted; best first.
+func signatureAlgorithms(pub ssh.PublicKey, accepted []string) []string {
+	kind := plain(pub).Type()
+	_, cert := pub.(*ssh.Certificate)
+	can := []string{kind}
+	if kind == ssh.KeyAlgoRSA {
+		can = rsaAlgorithms
+	}
+	var algorithms []string
+	for _, name := range accepted {
+		for _, a := range can {
+			if !cert && name == a || cert && name == certAlgorithm(a) {
+				algorithms = append(algorithms, a)
+			}
+		}
+	}
+	return algorithms
+}
+
+// reveal opens a file that does not show its public half, when it is its turn.
+func (a *auth) reveal(id *identity) error {
+	if err := a.open(id.file); err != nil {
+		return err
+	}
+	id.pub = id.file.signer.PublicKey()
+	return a.judge(id.pub)
+}
+
+func (a *auth) sign(id *identity, rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	from, err := a.holder(id)
 	if err != nil {
 		return nil, err
 	}
-	defer id.auth.ask.lim.pause()() // the agent may ask its person, or want a touch
-	s, ok := signer.(ssh.AlgorithmSigner)
-	if !ok {
-		return signer.Sign(rand, data)
+	if from.agent != nil {
+		defer a.ask.lim.pause()()
+		return from.agent.sign(a.ask.lim.ctx, data, algorithm)
 	}
-	return s.SignWithAlgorithm(rand, data, algorithm)
+	if err := a.open(from.file); err != nil {
+		return nil, err
+	}
+	signer, ok := from.file.signer.(ssh.AlgorithmSigner)
+	if !ok {
+		return from.file.signer.Sign(rand, data)
+	}
+	return signer.SignWithAlgorithm(rand, data, algorithm)
 }
 
-// open returns the signer, and asks for the passphrase if need be. An empty one
-// gives the key up, as does a third wrong one.
-func (id *identity) open() (ssh.Signer, error) {
-	if id.signer != nil {
-		return id.signer, nil
+// open asks for the passphrase if need be. An empty one gives the key up, as do too many wrong ones.
+func (a *auth) open(f *keyFile) error {
+	if f.err != nil || f.signer != nil {
+		return f.err
 	}
-	keys := &id.auth.ask.tunnel.keys
-	signer := keys.get(id.pem)
-	for i := 0; signer == nil; i++ {
-		if i == tries {
-			return nil, id.giveUp("wrong passphrase")
-		}
-		phrase, err := id.auth.question(fmt.Sprintf("Enter passphrase for key '%s': ", id.path), true)
+	for range a.host.NumberOfPasswordPrompts {
+		phrase, err := a.question(fmt.Sprintf("Enter passphrase for key '%s': ", f.path), true)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if phrase == "" {
-			return nil, id.giveUp("no passphrase given")
+			f.err = errors.New("no passphrase given")
+			return f.err
 		}
-		if signer, err = ssh.ParsePrivateKeyWithPassphrase(id.pem, []byte(phrase)); err != nil {
-			id.auth.ask.tunnel.log.Debug("key not decrypted", "file", id.path, "err", err)
-			signer = nil
+		err = f.parse([]byte(phrase))
+		if err == nil {
+			a.ask.tunnel.keys.put(f)
+			return nil
+		}
+		if !errors.Is(err, x509.IncorrectPasswordError) {
+			f.err = err
+			return err
 		}
 	}
-	keys.put(id.pem, signer)
-	id.signer = signer
-	if id.pub == nil {
-		id.pub = signer.PublicKey()
-	}
-	return signer, nil
+	f.err = errors.New("wrong passphrase")
+	return f.err
 }
 
-func (id *identity) giveUp(why string) error {
-	id.offered = true
-	id.auth.try(fmt.Sprintf("key %s (%s)", id.path, why))
-	return fmt.Errorf("key %s: %s", id.path, why)
-}
-
-// A keyFileError tells of a key file that is there and of no use.
-type keyFileError struct{ path, why string }
-
-func (e *keyFileError) Error() string { return fmt.Sprintf("key %s (%s)", e.path, e.why) }
-
-// readIdentity reads a private key, or only its public half from path or path.pub.
-// Together with an error there may still be a public half, good for the agent.
-func readIdentity(path string) (*identity, error) {
-	id := &identity{label: "key " + path, path: path, pub: readPublic(path + ".pub")}
-	half := func(err error) (*identity, error) {
-		if id.pub == nil {
-			return nil, err
-		}
-		return id, err
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return half(err)
-	}
-	if pub := parsePublic(data); pub != nil {
-		id.pub = pub
-		return id, nil
-	}
-	fi, err := os.Stat(path)
-	if err != nil {
-		return half(err)
-	}
-	if fi.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows" {
-		return half(&keyFileError{path, fmt.Sprintf("not used: others may read it, mode %04o", fi.Mode().Perm())})
-	}
-	signer, err := ssh.ParsePrivateKey(data)
-	var locked *ssh.PassphraseMissingError
-	switch {
-	case err == nil:
-		id.signer, id.pub = signer, signer.PublicKey()
-	case errors.As(err, &locked):
-		id.pem = data
-		if locked.PublicKey != nil {
-			id.pub = locked.PublicKey
-		}
-	default:
-		if block, _ := pem.Decode(data); block != nil && block.Type == "ENCRYPTED PRIVATE KEY" {
-			return half(&keyFileError{path, "encrypted PKCS#8: convert it with ssh-keygen -p"})
-		}
-		return half(&keyFileError{path, err.Error()})
-	}
-	return id, nil
-}
-
-func readPublic(path string) ssh.PublicKey {
-	data, _ := os.ReadFile(path)
-	return parsePublic(data)
-}
-
-func parsePublic(data []byte) ssh.PublicKey {
-	pub, _, _, _, err := ssh.ParseAuthorizedKey(data)
-	if err != nil {
-		return nil
-	}
-	return pub
-}
-
-// A keyring keeps decrypted keys, so that a reconnect need not ask again. The
-// file's content is what finds them: a changed file is another key.
-type keyring struct {
-	mu   sync.Mutex
-	keys map[[sha256.Size]byte]ssh.Signer
-}
-
-func (k *keyring) get(pem []byte) ssh.Signer {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.keys[sha256.Sum256(pem)]
-}
-
-func (k *keyring) has(pem []byte) bool { return k.get(pem) != nil }
-
-func (k *keyring) put(pem []byte, s ssh.Signer) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.keys == nil {
-		k.keys = make(map[[sha256.Size]byte]ssh.Signer)
-	}
-	k.keys[sha256.Sum256(pem)] = s
-}
+var _ ssh.MultiAlgorithmSigner = (*identity)(nil)

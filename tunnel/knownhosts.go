@@ -110,8 +110,8 @@ func (k knownHosts) with(key ssh.PublicKey) (knownLine, bool) {
 func (k knownHosts) revokes(key ssh.PublicKey) (knownLine, bool) {
 	cert, _ := key.(*ssh.Certificate)
 	return k.marked("revoked").first(func(l knownLine) bool {
-		revoked := plainKey(l.key)
-		return sameKey(revoked, plainKey(key)) || cert != nil && sameKey(revoked, cert.SignatureKey)
+		revoked := plain(l.key)
+		return sameKey(revoked, plain(key)) || cert != nil && sameKey(revoked, cert.SignatureKey)
 	})
 }
 

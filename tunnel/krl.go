@@ -89,7 +89,7 @@ type krlQuery struct {
 }
 
 func newKRLQuery(key ssh.PublicKey) *krlQuery {
-	q := &krlQuery{keys: [][]byte{plainKey(key).Marshal()}}
+	q := &krlQuery{keys: [][]byte{plain(key).Marshal()}}
 	if cert, ok := key.(*ssh.Certificate); ok {
 		q.cert = cert
 		q.keys = append(q.keys, cert.SignatureKey.Marshal())

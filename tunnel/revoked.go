@@ -53,7 +53,7 @@ func revokedByList(data []byte, key ssh.PublicKey) (line int, err error) {
 		if err != nil {
 			return 0, fmt.Errorf("line %d: %w", n, err)
 		}
-		if sameKey(listed, plainKey(key)) || cert != nil && sameKey(listed, cert.SignatureKey) {
+		if sameKey(listed, plain(key)) || cert != nil && sameKey(listed, cert.SignatureKey) {
 			return n, nil
 		}
 	}
@@ -70,15 +70,7 @@ func parseKeyLine(text []byte) (ssh.PublicKey, error) {
 	case options != nil:
 		return nil, errors.New("options before the key")
 	}
-	return plainKey(key), nil
-}
-
-// plainKey is the key itself where there is a certificate on it.
-func plainKey(key ssh.PublicKey) ssh.PublicKey {
-	if cert, ok := key.(*ssh.Certificate); ok {
-		return cert.Key
-	}
-	return key
+	return plain(key), nil
 }
 
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }

@@ -235,7 +235,8 @@ func hostAt(t testing.TB, addr string) *sshconf.Host {
 		t.Fatal(err)
 	}
 	n, _ := strconv.Atoi(port)
-	return &sshconf.Host{Alias: "prod", HostName: host, Port: n, User: "anna", ServerAliveInterval: -1, StrictHostKeyChecking: "yes"}
+	return &sshconf.Host{Alias: "prod", HostName: host, Port: n, User: "anna", ServerAliveInterval: -1, StrictHostKeyChecking: "yes",
+		PubkeyAuthentication: true, PasswordAuthentication: true, KbdInteractiveAuthentication: true, NumberOfPasswordPrompts: 3}
 }
 
 func writeFile(t testing.TB, name, text string) string {
@@ -252,7 +253,7 @@ func newKey(t *testing.T, passphrase string) (path string, pub ssh.PublicKey) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "id")
 	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-a", "1", "-N", passphrase, "-f", path)
-	pub = readPublic(path + ".pub")
+	pub, _ = loadPublic(path + ".pub")
 	if err := os.Remove(path + ".pub"); err != nil || pub == nil {
 		t.Fatal(err)
 	}
