@@ -119,6 +119,11 @@ func (a *agentConn) close() {
 	}
 }
 
+// add has the agent keep a key.
+func (a *agentConn) add(ctx context.Context, key agent.AddedKey) error {
+	return a.do(ctx, agentPatience, func() error { return a.client.Add(key) })
+}
+
 var signatureFlags = map[string]agent.SignatureFlags{
 	ssh.KeyAlgoRSASHA256: agent.SignatureFlagRsaSha256,
 	ssh.KeyAlgoRSASHA512: agent.SignatureFlagRsaSha512,

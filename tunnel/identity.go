@@ -143,6 +143,7 @@ func (a *auth) reveal(id *identity) error {
 	if err := a.open(id.file); err != nil {
 		return err
 	}
+	a.addToAgent(id.file)
 	id.pub = id.file.signer.PublicKey()
 	return a.judge(id.pub)
 }
@@ -159,6 +160,7 @@ func (a *auth) sign(id *identity, rand io.Reader, data []byte, algorithm string)
 	if err := a.open(from.file); err != nil {
 		return nil, err
 	}
+	a.addToAgent(from.file)
 	signer, ok := from.file.signer.(ssh.AlgorithmSigner)
 	if !ok {
 		return from.file.signer.Sign(rand, data)

@@ -227,8 +227,9 @@ func samePublic(a, b ssh.PublicKey) bool {
 // A keyring keeps decrypted keys, so that a reconnect need not ask again. The
 // file's content is what finds them: a changed file is another key.
 type keyring struct {
-	mu   sync.Mutex
-	keys map[[sha256.Size]byte]any // private keys
+	mu    sync.Mutex
+	keys  map[[sha256.Size]byte]any // private keys
+	added map[[sha256.Size]byte]bool
 }
 
 // unlock opens a file that was opened before.
