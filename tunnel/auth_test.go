@@ -79,7 +79,14 @@ func TestKeyOrder(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt.want, tt.only), func(t *testing.T) {
 			var seen, want []string
-			s := newServer(t, offers(stranger, &seen))
+			attempts := 0 // the library's server sees a key a second time, and does not ask about it
+			s := newServer(t, offers(stranger, &seen), func(c *ssh.ServerConfig) {
+				c.AuthLogCallback = func(_ ssh.ConnMetadata, method string, _ error) {
+					if method == "publickey" {
+						attempts++
+					}
+				}
+			})
 			h := s.host()
 			h.IdentityFiles, h.IdentitiesOnly = tt.identities, tt.only
 			e := wantAs[*AuthError](t, newTunnel(t, h, Options{}).Connect(t.Context()))
@@ -88,6 +95,9 @@ func TestKeyOrder(t *testing.T) {
 			}
 			if !slices.Equal(seen, want) {
 				t.Errorf("offered %q, want %q", seen, want)
+			}
+			if attempts != len(want) {
+				t.Errorf("%d offers, want %d", attempts, len(want))
 			}
 			rest := strings.Join(e.Tried, ", ")
 			for _, print := range want {
@@ -570,6 +580,25 @@ func TestPartialSuccess(t *testing.T) {
 				t.Errorf("offered %q, want %q", offered, want)
 			}
 		})
+	}
+}
+
+// The server may want the methods in another order than the one that is preferred.
+func TestPasswordThenKey(t *testing.T) {
+	file, pub := newKey(t, "")
+	s := newServer(t, func(c *ssh.ServerConfig) {
+		c.NoClientAuth = false
+		c.PasswordCallback = func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) {
+			var next ssh.ServerConfig
+			takes(pub)(&next)
+			return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{PublicKeyCallback: next.PublicKeyCallback}}
+		}
+	})
+	h := s.host()
+	h.IdentityFiles = []string{file}
+	want := "password, then publickey with key " + file + " (" + ssh.FingerprintSHA256(pub) + ")"
+	if got := login(t, h, &script{answers: []string{"right"}}); got != want {
+		t.Errorf("by %s, want %s", got, want)
 	}
 }
 
