@@ -132,12 +132,70 @@ func (e *LostError) Error() string {
 
 func (e *LostError) Unwrap() []error { return []error{io.ErrUnexpectedEOF, e.Err} }
 
-// A ProxyCommandError tells that the configuration asks for a ProxyCommand.
-type ProxyCommandError struct{ Host string }
+// A ProxyCommandError tells how a ProxyCommand failed to be a connection. It is
+// the cause of a [ConnectError], or of a [LostError] when it ended later.
+type ProxyCommandError struct {
+	Command string
+	Code    int      // what it exited with; -1 if it did not
+	Stderr  []string // its last lines
+	Err     error    // how it ended, or why it had to
+}
 
 func (e *ProxyCommandError) Error() string {
-	return fmt.Sprintf("connecting to %s: ProxyCommand is not supported yet", e.Host)
+	text := fmt.Sprintf("ProxyCommand %s: %v", brief(e.Command), e.Err)
+	if len(e.Stderr) > 0 {
+		text += "; it says: " + strings.Join(e.Stderr, " / ")
+	}
+	return text
 }
+
+func (e *ProxyCommandError) Unwrap() error { return e.Err }
+
+// A GreetingError tells that something was reached which did not begin as an SSH
+// server does. It is the cause of a [ConnectError].
+type GreetingError struct {
+	Said     string // the beginning of its words, made fit for one line; may be ""
+	Protocol string // what it speaks instead of SSH, or ""
+	Settings string // of sshd_config that have sshd say this, or ""
+	Err      error  // how it ended
+}
+
+func (e *GreetingError) Error() string {
+	switch {
+	case e.Protocol != "" && e.Said != "":
+		return fmt.Sprintf("no SSH server but one of %s: it says: %s", e.Protocol, e.Said)
+	case e.Protocol != "":
+		return "no SSH server but one of " + e.Protocol
+	case e.Settings != "":
+		return fmt.Sprintf("the server says: %s (see %s in sshd_config)", e.Said, e.Settings)
+	case e.Said != "":
+		return fmt.Sprintf("the server says: %s; %v", e.Said, e.Err)
+	}
+	return fmt.Sprintf("the server says nothing: %v", e.Err)
+}
+
+func (e *GreetingError) Unwrap() error { return e.Err }
+
+// An AlgorithmError tells that the configuration leaves no algorithm to offer, or
+// that the server has none of those offered. It is the cause of a [ConnectError].
+type AlgorithmError struct {
+	Keyword string   // of ssh_config(5): KexAlgorithms, Ciphers, MACs or HostKeyAlgorithms
+	Said    string   // what the configuration says there, or ""
+	Ours    []string // offered; or when nothing is left to offer, all that there are
+	Theirs  []string // the server's; nil if it was not asked
+	Err     error    // nil if it was not asked
+}
+
+func (e *AlgorithmError) Error() string {
+	ours := strings.Join(e.Ours, ",")
+	if e.Err == nil {
+		return fmt.Sprintf("%s %s leaves nothing to offer; supported are %s", e.Keyword, brief(e.Said), ours)
+	}
+	return fmt.Sprintf("no algorithm in common (%s): we offer %s, the server has %s",
+		e.Keyword, ours, clean(strings.Join(e.Theirs, ",")))
+}
+
+func (e *AlgorithmError) Unwrap() error { return e.Err }
 
 var (
 	errPeerClosed = errors.New("the server closed the connection")
@@ -157,16 +215,21 @@ func noEOF(err error) error {
 
 // dialError turns what package net says into a ConnectError that says it once.
 func dialError(h *sshconf.Host, addr string, err error) error {
+	if op, ok := err.(*net.OpError); ok && op.Addr != nil {
+		addr = op.Addr.String()
+	}
+	return &ConnectError{Host: display(h), Addr: addr, Err: noEOF(bare(err))}
+}
+
+// bare is an error of package net without the addresses and system call around it.
+func bare(err error) error {
 	if op, ok := err.(*net.OpError); ok {
-		if op.Addr != nil {
-			addr = op.Addr.String()
-		}
 		err = op.Err
 	}
 	if sys, ok := err.(*os.SyscallError); ok {
 		err = sys.Err
 	}
-	return &ConnectError{Host: display(h), Addr: addr, Err: noEOF(err)}
+	return err
 }
 
 // clean makes a server's words fit for a terminal and for one line.

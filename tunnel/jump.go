@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/pasvport/pasvport/sshconf"
@@ -48,12 +49,10 @@ func (t *Tunnel) connect(ctx context.Context) (*link, error) {
 }
 
 // route lists the hosts to pass on the way to h, and h. The hops of one ProxyJump
-// are reached one from the other, so only the first one's own ProxyJump counts.
+// are reached one from the other, so only the first one's own ProxyJump or
+// ProxyCommand counts.
 func (t *Tunnel) route(h *sshconf.Host, depth int) ([]*sshconf.Host, error) {
 	if len(h.ProxyJump) == 0 {
-		if h.ProxyCommand != "" {
-			return nil, &ProxyCommandError{Host: display(h)}
-		}
 		return []*sshconf.Host{h}, nil
 	}
 	fail := func(err error) ([]*sshconf.Host, error) {
@@ -82,44 +81,114 @@ func (t *Tunnel) route(h *sshconf.Host, depth int) ([]*sshconf.Host, error) {
 	return append(hosts, h), nil
 }
 
-// connectHop makes the connection to h: over via, or over TCP if via is nil.
+// connectHop makes the connection to h: through via, or by its own means if via is nil.
 func (t *Tunnel) connectHop(ctx context.Context, h *sshconf.Host, via *link) (*link, error) {
-	lim := newLimit(ctx, h.ConnectTimeout)
-	defer lim.stop()
-	raw, err := dialHop(lim.ctx, h, via)
-	if err != nil {
-		if lim.ctx.Err() != nil && ctx.Err() == nil {
-			err = context.Cause(lim.ctx)
-		}
-		return nil, dialError(h, address(h), err)
+	if err := checkAlgorithms(h); err != nil {
+		return nil, &ConnectError{Host: display(h), Addr: address(h), Err: err}
 	}
+	raw, lim, err := t.reach(ctx, h, via)
+	if err != nil {
+		return nil, err
+	}
+	defer lim.stop()
 	w := newWire(raw)
 	free := context.AfterFunc(lim.ctx, func() { raw.Close() })
 	conn, chans, reqs, err := t.handshake(lim, h, w)
-	if !free() { // the limit or the caller ended it
+	if !free() && err == nil { // the limit or the caller ended it at the last moment
 		err = &ConnectError{Host: display(h), Addr: raw.RemoteAddr().String(), Err: context.Cause(lim.ctx)}
 	}
 	if err != nil {
 		raw.Close()
+		gone(raw)
 		return nil, err
 	}
 	t.log.Info("connected", "host", display(h), "addr", raw.RemoteAddr().String(), "server", string(conn.ServerVersion()))
 	return start(display(h), t.log, conn, chans, reqs, w, via), nil
 }
 
-func dialHop(ctx context.Context, h *sshconf.Host, via *link) (net.Conn, error) {
-	if via != nil {
-		host, port, err := splitAddr("tcp", address(h))
+// reach makes the connection under SSH, and has the clock run for what comes next.
+func (t *Tunnel) reach(ctx context.Context, h *sshconf.Host, via *link) (net.Conn, *limit, error) {
+	var addrs []netip.Addr
+	for n := 1; ; n++ {
+		lim := newLimit(ctx, t.patience(h, via))
+		raw, err := t.dialHop(lim.ctx, h, via, &addrs)
+		if err == nil {
+			return raw, lim, nil
+		}
+		if lim.ctx.Err() != nil {
+			err = context.Cause(lim.ctx)
+		}
+		if via != nil {
+			err = fmt.Errorf("through %s: %w", via.host, err)
+		}
+		lim.stop()
+		addr := address(h)
+		if len(addrs) == 1 {
+			addr = netip.AddrPortFrom(addrs[0], port(h)).String()
+		}
+		if len(addrs) == 0 || n >= h.ConnectionAttempts || ctx.Err() != nil {
+			return nil, nil, dialError(h, addr, err)
+		}
+		t.log.Info("trying again", "host", display(h), "attempt", n+1, "of", h.ConnectionAttempts, "err", noEOF(bare(err)))
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return nil, nil, dialError(h, addr, ctx.Err())
+		}
+	}
+}
+
+// patience is how long the connection may take. A ProxyCommand may have a person to
+// ask, and only it knows.
+func (t *Tunnel) patience(h *sshconf.Host, via *link) time.Duration {
+	if h.ConnectTimeout == 0 && via == nil && h.ProxyCommand != "" && t.opts.Prompter != nil {
+		return proxyPrompt
+	}
+	return h.ConnectTimeout
+}
+
+// dialHop reaches h once. Over TCP it tries addrs, which it looks up if there are
+// none yet; only these can be tried again.
+func (t *Tunnel) dialHop(ctx context.Context, h *sshconf.Host, via *link, addrs *[]netip.Addr) (net.Conn, error) {
+	switch {
+	case via != nil:
+		c, err := via.dial(ctx, h.HostName, uint32(port(h)))
 		if err != nil {
 			return nil, err
 		}
-		return via.dial(ctx, host, port)
+		t.trace(h, "tcp", fmt.Sprintf("%s through %s", address(h), via.host))
+		return c, nil
+	case h.ProxyCommand != "":
+		c, err := startProxy(t.log, h)
+		if err != nil {
+			return nil, err
+		}
+		t.trace(h, "proxy", h.ProxyCommand)
+		return c, nil
+	case *addrs == nil:
+		found, err := t.net.resolve(ctx, families[h.AddressFamily], h.HostName)
+		if err != nil {
+			return nil, err
+		}
+		*addrs = found
+		t.trace(h, "dns", fmt.Sprint(found))
 	}
-	network := map[string]string{"inet": "tcp4", "inet6": "tcp6"}[h.AddressFamily]
-	if network == "" {
-		network = "tcp"
+	c, err := t.net.dial(ctx, h, *addrs)
+	if err != nil {
+		return nil, err
 	}
-	return new(net.Dialer).DialContext(ctx, network, address(h))
+	t.trace(h, "tcp", c.RemoteAddr().String())
+	return c, nil
+}
+
+// trace tells of a stage that was passed.
+func (t *Tunnel) trace(h *sshconf.Host, name, detail string) {
+	if t.opts.Trace == nil {
+		return
+	}
+	t.stages.Lock()
+	defer t.stages.Unlock()
+	t.opts.Trace(Stage{Host: display(h), Name: name, Detail: clean(detail)})
 }
 
 // A limit ends the making of one connection when the other side takes too long.

@@ -96,6 +96,7 @@ func (l *link) broken(err error) error {
 func (l *link) wait() {
 	<-l.done
 	l.wg.Wait()
+	gone(l.raw.Conn)
 	if l.via != nil {
 		l.via.wait()
 	}

@@ -10,11 +10,15 @@
 // [LostError]. The one thing that it cannot see at once is told by EOFErr: see
 // [Tunnel.DialContext].
 //
+// The way there is TCP, other SSH servers (ProxyJump), or a ProxyCommand, which the
+// user's shell runs as ssh has it run: it may use the terminal, and ends with the
+// connection.
+//
 // A host key that is not the one on file is refused whatever the configuration
-// says, where ssh with StrictHostKeyChecking no goes on; keys that a server
-// announces for later (UpdateHostKeys) are not learnt. ProxyCommand is refused for now. The package runs no shell but the "true"
-// that each connection starts, for sshd's sake; it prints nothing, and what it has to
-// ask goes through [Prompter].
+// says, where ssh with StrictHostKeyChecking no goes on; keys that a server announces
+// for later (UpdateHostKeys) are not learnt. On the server the package runs nothing
+// but the "true" that each connection starts, for sshd's sake; it prints nothing, and
+// what it has to ask goes through [Prompter].
 package tunnel
 
 import (
@@ -72,6 +76,8 @@ type Tunnel struct {
 	log    *slog.Logger
 	keys   keyring
 	prompt sync.Mutex // one question at a time
+	stages sync.Mutex // one call of Trace at a time
+	net    network
 
 	wg      sync.WaitGroup // the attempts; each lives as long as its link
 	mu      sync.Mutex
@@ -133,7 +139,7 @@ func New(host *sshconf.Host, opts Options) *Tunnel {
 // them still waits. It tries in any case, while DialContext and Listen give the
 // error of a failed attempt again for a second, and up to a minute when attempts
 // go on failing or the login or host key was refused. Its errors hold a [ConnectError], [HostKeyError], [AuthError],
-// [ProxyCommandError], or net.ErrClosed after Close.
+// or net.ErrClosed after Close.
 func (t *Tunnel) Connect(ctx context.Context) error {
 	_, err := t.up(ctx, true)
 	return err

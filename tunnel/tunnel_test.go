@@ -252,9 +252,6 @@ func TestConnectErrors(t *testing.T) {
 	if want := "connecting to prod (" + addr + "): connection refused"; e.Error() != want || !errors.Is(e, syscall.ECONNREFUSED) {
 		t.Errorf("got %v, want %s", e, want)
 	}
-	h := hostAt(t, addr)
-	h.ProxyCommand = "nc %h %p"
-	wantAs[*ProxyCommandError](t, newTunnel(t, h, Options{}).Connect(t.Context()))
 }
 
 func TestConnectTimeout(t *testing.T) {

@@ -56,7 +56,7 @@ func exitCode(err error) int {
 	case is[*notFoundError](err):
 		return 127 // as in a shell
 	case is[*tunnel.ConnectError](err), is[*tunnel.AuthError](err), is[*tunnel.HostKeyError](err),
-		is[*tunnel.ProxyCommandError](err), is[*tunnel.LostError](err), errors.Is(err, context.Canceled):
+		is[*tunnel.LostError](err), errors.Is(err, context.Canceled):
 		return 255
 	}
 	return 1 // SSH is well, what is behind or beside it is not
@@ -82,9 +82,6 @@ func hints(err error) []string {
 		return []string{
 			fmt.Sprintf("if `ssh %s@%s` gets in, see which key it uses with -v; -i FILE names a key here, -l USER another user", e.User, e.Host),
 		}
-	}
-	if is[*tunnel.ProxyCommandError](err) {
-		return []string{"-J HOST, or ProxyJump in the configuration, goes through another SSH server"}
 	}
 	if e, ok := errors.AsType[*tunnel.ConnectError](err); ok {
 		return connectHints(e)
@@ -131,6 +128,8 @@ func hostKeyHints(e *tunnel.HostKeyError) []string {
 func connectHints(e *tunnel.ConnectError) []string {
 	dns, isDNS := errors.AsType[*net.DNSError](e.Err)
 	switch {
+	case is[*tunnel.ProxyCommandError](e.Err):
+		return []string{fmt.Sprintf("`ssh -G %s` shows the ProxyCommand in force; it has to reach the SSH server when run by hand", e.Host)}
 	case isDNS && dns.IsNotFound:
 		return []string{fmt.Sprintf("is the name right? `ssh -G %s` shows what ~/.ssh/config makes of it", e.Host)}
 	case errors.Is(e.Err, syscall.ECONNREFUSED):

@@ -40,7 +40,7 @@ func TestErrors(t *testing.T) {
 		{"changed key", &tunnel.HostKeyError{Host: "prod", Addr: "[prod]:2222", File: "/k", Line: 3}, 255, `ssh-keygen -R "[prod]:2222" -f "/k"`},
 		{"key not trusted", &tunnel.HostKeyError{Host: "prod", Err: errors.New("no")}, 255, "owner"},
 		{"revoked key", &tunnel.HostKeyError{Host: "prod", File: "/k", Line: 3, Revoked: true}, 255, "must not be trusted"},
-		{"ProxyCommand", &tunnel.ProxyCommandError{Host: "prod"}, 255, "-J HOST"},
+		{"ProxyCommand", &tunnel.ConnectError{Host: "prod", Addr: "prod:22", Err: &tunnel.ProxyCommandError{Command: "nc", Err: errors.New("ended with exit status 1")}}, 255, "`ssh -G prod`"},
 		{"lost", &tunnel.LostError{Host: "prod", Err: io.ErrClosedPipe}, 255, ""},
 		{"interrupted", context.Canceled, 255, ""},
 
