@@ -12,8 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // A conn is one channel as a net.Conn. A read or write on a channel cannot be
@@ -21,7 +19,7 @@ import (
 // behind when Close comes first; they end with the channel.
 type conn struct {
 	link          *link
-	ch            ssh.Channel
+	ch            stream
 	local, remote net.Addr
 
 	once   sync.Once
@@ -36,7 +34,13 @@ type conn struct {
 	halved bool       // CloseWrite was called
 }
 
-func newConn(l *link, ch ssh.Channel, local, remote net.Addr) *conn {
+// A stream is a channel, or what ssh's master makes of one.
+type stream interface {
+	io.ReadWriteCloser
+	CloseWrite() error
+}
+
+func newConn(l *link, ch stream, local, remote net.Addr) *conn {
 	return &conn{link: l, ch: ch, local: local, remote: remote, closed: make(chan struct{}), pieces: make(chan piece, 1)}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"strconv"
@@ -95,8 +96,8 @@ func (e *HostKeyError) Unwrap() error { return e.Err }
 // An OpenError is the server's refusal to open a stream (RFC 4254, section 5.1).
 type OpenError struct {
 	Addr    string
-	Reason  ssh.RejectionReason
-	Message string // the server's words
+	Reason  ssh.RejectionReason // 0 if not known: ssh's master does not tell
+	Message string              // the server's words, or the master's
 	Err     error
 }
 
@@ -106,16 +107,27 @@ func (e *OpenError) Error() string {
 		return fmt.Sprintf("sshd does not allow a connection to %s (AllowTcpForwarding, PermitOpen or permitopen=)", e.Addr)
 	case ssh.ConnectionFailed:
 		return fmt.Sprintf("sshd cannot connect to %s: %s", e.Addr, clean(e.Message))
+	case 0:
+		return fmt.Sprintf("sshd opens no channel to %s, and ssh's master does not tell why: %s", e.Addr, clean(e.Message))
 	}
 	return fmt.Sprintf("sshd opens no channel to %s: %v: %s", e.Addr, e.Reason, clean(e.Message))
 }
 
 func (e *OpenError) Unwrap() error { return e.Err }
 
-// A ForwardError is the server's refusal to listen for us; it gives no reason.
-type ForwardError struct{ Addr string }
+// A ForwardError is the server's refusal to listen for us, for which it gives no
+// reason, or our own not to ask for it, for that in Err.
+type ForwardError struct {
+	Addr string
+	Err  error // nil if the server refused
+}
+
+func (e *ForwardError) Unwrap() error { return e.Err }
 
 func (e *ForwardError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("sshd cannot listen on %s for us: %v", e.Addr, e.Err)
+	}
 	return fmt.Sprintf("sshd does not listen on %s for us (AllowTcpForwarding, PermitListen, or the port is taken)", e.Addr)
 }
 
@@ -221,8 +233,11 @@ func dialError(h *sshconf.Host, addr string, err error) error {
 	return &ConnectError{Host: display(h), Addr: addr, Err: noEOF(bare(err))}
 }
 
-// bare is an error of package net without the addresses and system call around it.
+// bare is an error without the addresses, the file and the system call around it.
 func bare(err error) error {
+	if path, ok := err.(*fs.PathError); ok {
+		err = path.Err
+	}
 	if op, ok := err.(*net.OpError); ok {
 		err = op.Err
 	}

@@ -18,11 +18,14 @@ const (
 
 // connect makes the way to the host, hop by hop, and keeps its last link alive.
 func (t *Tunnel) connect(ctx context.Context) (*link, error) {
+	if l := t.shared(ctx, t.host); l != nil {
+		return l, nil
+	}
 	hosts, err := t.route(t.host, 0)
 	if err != nil {
 		return nil, err
 	}
-	var last *link
+	last, hosts := t.nearest(ctx, hosts)
 	for _, h := range hosts {
 		l, err := t.connectHop(ctx, h, last)
 		if err != nil {

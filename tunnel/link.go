@@ -25,6 +25,9 @@ type link struct {
 	raw  *wire
 	via  *link // the hop before, closed with this one; or nil
 
+	// master has the connection, if it is not our own; ssh is nil then.
+	master *master
+
 	done chan struct{}
 	err  error // a *LostError, once done
 
@@ -158,24 +161,34 @@ func (l *link) startSession() {
 	ch.Close()
 }
 
-// dial opens a direct-tcpip channel (RFC 4254, section 7.2).
+// open opens a direct-tcpip channel (RFC 4254, section 7.2).
+func (l *link) open(host string, port uint32) (stream, error) {
+	if l.master != nil {
+		return l.master.open(host, port)
+	}
+	ch, reqs, err := l.ssh.OpenChannel("direct-tcpip", ssh.Marshal(struct {
+		Host       string
+		Port       uint32
+		Origin     string
+		OriginPort uint32
+	}{host, port, "0.0.0.0", 0}))
+	if err != nil {
+		return nil, err
+	}
+	go ssh.DiscardRequests(reqs)
+	return ch, nil
+}
+
+// dial opens a stream.
 func (l *link) dial(ctx context.Context, host string, port uint32) (*conn, error) {
 	type result struct {
-		ch  ssh.Channel
+		ch  stream
 		err error
 	}
 	remote := tcpAddr(host, port)
 	results := make(chan result)
 	go func() {
-		ch, reqs, err := l.ssh.OpenChannel("direct-tcpip", ssh.Marshal(struct {
-			Host       string
-			Port       uint32
-			Origin     string
-			OriginPort uint32
-		}{host, port, "0.0.0.0", 0}))
-		if err == nil {
-			go ssh.DiscardRequests(reqs)
-		}
+		ch, err := l.open(host, port)
 		select {
 		case results <- result{ch, err}:
 			return

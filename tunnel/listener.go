@@ -36,6 +36,9 @@ type forwardMsg struct {
 
 // listen asks for a forwarding. When the answer comes too late, it is cancelled.
 func (l *link) listen(ctx context.Context, host string, port uint32) (net.Listener, error) {
+	if l.master != nil {
+		return nil, &ForwardError{Addr: tcpAddr(host, port).String(), Err: errNoListening}
+	}
 	type result struct {
 		ln  *listener
 		err error

@@ -13,6 +13,8 @@
 // The way there is TCP, other SSH servers (ProxyJump), or a ProxyCommand, which the
 // user's shell runs as ssh has it run: it may use the terminal, and ends with the
 // connection.
+// Where the configuration names a live ControlMaster, its connection is used; then
+// keys and trust are ssh's affair, and nothing is asked to listen.
 //
 // A host key that is not the one on file is refused whatever the configuration
 // says, where ssh with StrictHostKeyChecking no goes on; keys that a server announces
@@ -64,7 +66,7 @@ type Options struct {
 type Stage struct {
 	Host   string // as in the configuration; a hop or the destination
 	Name   string // dns, tcp, hostkey or auth; proxy and master where they stand for what they spare
-	Detail string // for people: addresses, the key, the method
+	Detail string // for people: addresses, the key, the method; a master's socket
 }
 
 // A Tunnel is one SSH connection to one destination, made when it is needed and
@@ -173,7 +175,8 @@ func (t *Tunnel) DialContext(ctx context.Context, network, addr string) (net.Con
 // Listen has the SSH server listen at addr and returns what arrives there; port
 // 0 takes a free one, which the listener's Addr tells. A server may listen on
 // another address than it was asked to and not say so. It connects first when
-// there is no live connection. A refusal is a [ForwardError]. A listener ends with
+// there is no live connection. A refusal is a [ForwardError], and so is that a
+// ControlMaster has the connection: then nobody is asked. A listener ends with
 // its SSH connection. Streams that nobody accepts are few: 16 wait, more are
 // refused.
 func (t *Tunnel) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
