@@ -32,6 +32,7 @@ import (
 // OpenSSH's source has them all.
 const (
 	muxHello       = 0x00000001
+	muxNewSession  = 0x10000002
 	muxAliveCheck  = 0x10000004
 	muxNewStdioFwd = 0x10000008
 
@@ -110,6 +111,7 @@ type muxNumber struct{ Number uint32 }
 type master struct {
 	net.Conn // ends with the process; alive checks go over it
 	path     string
+	ssh      *sshProcess // if it is ours, to be ended by Close; or nil
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -178,9 +180,12 @@ func hello(c net.Conn) error {
 	return nil
 }
 
-// Close cuts all streams and lets go of the master, which lives on.
+// Close cuts all streams and lets go of the master, which lives on unless it is ours.
 func (m *master) Close() error {
 	m.cancel()
+	if m.ssh != nil {
+		m.ssh.stop()
+	}
 	return m.Conn.Close()
 }
 
@@ -295,6 +300,28 @@ func (m *master) open(host string, port uint32) (stream, error) {
 	return s, nil
 }
 
+// startSession runs "true" there; see link.startSession.
+func (m *master) startSession() error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	c, err := m.ask(muxNewSession, struct {
+		Number                     uint32
+		Reserved                   string
+		TTY, X11, Agent, Subsystem uint32
+		Escape                     uint32
+		Term, Command              string
+	}{Escape: 1<<32 - 1, Command: "true"}, null, null, null)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(m.ctx, func() { c.Close() })()
+	io.Copy(io.Discard, c)
+	return c.Close()
+}
+
 // sendFile hands f over (SCM_RIGHTS). One byte goes with it.
 func sendFile(c *net.UnixConn, f *os.File) error {
 	_, _, err := c.WriteMsgUnix([]byte{0}, rights(f), nil)
@@ -381,7 +408,11 @@ func (t *Tunnel) nearest(ctx context.Context, way []*sshconf.Host) (*link, []*ss
 func startShared(host string, log *slog.Logger, m *master) *link {
 	l := &link{host: host, log: log, master: m, raw: newWire(m), done: make(chan struct{}), silence: defaultInterval * (defaultCount + 1)}
 	l.wg.Go(func() {
-		l.fail(m.watch(l.raw))
+		err := m.watch(l.raw)
+		if m.ssh != nil {
+			err = m.ssh.why(err)
+		}
+		l.fail(err)
 		m.wg.Wait()
 	})
 	return l

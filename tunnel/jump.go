@@ -18,6 +18,9 @@ const (
 
 // connect makes the way to the host, hop by hop, and keeps its last link alive.
 func (t *Tunnel) connect(ctx context.Context) (*link, error) {
+	if len(t.opts.SSH) > 0 {
+		return t.connectViaSSH(ctx)
+	}
 	if l := t.shared(ctx, t.host); l != nil {
 		return l, nil
 	}

@@ -12,9 +12,9 @@
 //
 // The way there is TCP, other SSH servers (ProxyJump), or a ProxyCommand, which the
 // user's shell runs as ssh has it run: it may use the terminal, and ends with the
-// connection.
-// Where the configuration names a live ControlMaster, its connection is used; then
-// keys and trust are ssh's affair, and nothing is asked to listen.
+// connection. Where the configuration names a live ControlMaster, its connection is
+// used, and [Options].SSH has the system's ssh make one; then keys and trust are ssh's
+// affair, and nothing is asked to listen.
 //
 // A host key that is not the one on file is refused whatever the configuration
 // says, where ssh with StrictHostKeyChecking no goes on; keys that a server announces
@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -54,8 +55,12 @@ type Options struct {
 	// keys. When it is nil, whatever would be asked is refused.
 	Prompter Prompter
 	// SSH has the system's ssh make the connection: these are its arguments, the
-	// destination last. Nil: the package makes it itself.
+	// destination last. Nil: the package makes it itself. That ssh asks on the
+	// terminal, until it has connected once; on Linux it ends even if we are killed.
 	SSH []string
+	// Stderr gets what that ssh prints there, as it comes: banners, and what it has
+	// to say about keys to be touched. Nil: the log gets it.
+	Stderr io.Writer
 	// Trace is told of each stage of the way that was passed, one at a time. May be nil.
 	Trace func(Stage)
 	// Logger gets the log, which never holds a secret. Nil discards it.
@@ -66,7 +71,7 @@ type Options struct {
 type Stage struct {
 	Host   string // as in the configuration; a hop or the destination
 	Name   string // dns, tcp, hostkey or auth; proxy and master where they stand for what they spare
-	Detail string // for people: addresses, the key, the method; a master's socket
+	Detail string // for people: addresses, the key, the method; a master's socket or ssh's command line
 }
 
 // A Tunnel is one SSH connection to one destination, made when it is needed and
@@ -87,6 +92,7 @@ type Tunnel struct {
 	link    *link    // nil before the first, may be dead
 	attempt *attempt // nil unless one is under way
 	backoff backoff
+	upOnce  bool // ssh has made a connection for us, and was asked whatever it asks
 }
 
 // A backoff keeps those who need the connection from trying again and again: a
@@ -141,7 +147,7 @@ func New(host *sshconf.Host, opts Options) *Tunnel {
 // them still waits. It tries in any case, while DialContext and Listen give the
 // error of a failed attempt again for a second, and up to a minute when attempts
 // go on failing or the login or host key was refused. Its errors hold a [ConnectError], [HostKeyError], [AuthError],
-// or net.ErrClosed after Close.
+// [ViaSSHError], or net.ErrClosed after Close.
 func (t *Tunnel) Connect(ctx context.Context) error {
 	_, err := t.up(ctx, true)
 	return err
