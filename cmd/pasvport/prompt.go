@@ -16,7 +16,8 @@ import (
 )
 
 // prompter asks while the tunnel is being opened. Later on the terminal belongs
-// to somebody else, so that a reconnect has to do with what was answered then.
+// to somebody else, and a dialog would come out of nowhere, so that a reconnect
+// has to do with what was answered then.
 type prompter struct {
 	ask tunnel.Prompter
 
@@ -69,14 +70,7 @@ type terminal struct {
 	hidden  *term.Terminal // reads without echo
 }
 
-// newTerminal returns nil where there is none.
-func newTerminal() *terminal {
-	in, out := os.Stdin, os.Stderr
-	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
-		in, out = tty, tty
-	} else if !term.IsTerminal(int(in.Fd())) {
-		return nil
-	}
+func newTerminal(in, out *os.File) *terminal {
 	return &terminal{in, out, term.NewTerminal(struct {
 		io.Reader
 		io.Writer

@@ -120,9 +120,11 @@ func (o *options) prepare(destination string, stderr io.Writer) (*serving, error
 	}
 	opts := tunnel.Options{Jump: resolver.Jump, Logger: log}
 	s := &serving{options: o, log: log, host: host}
-	if tty := newTerminal(); tty != nil && !host.BatchMode {
-		s.prompts = &prompter{ask: tty}
-		opts.Prompter = s.prompts
+	if !host.BatchMode {
+		if ask := newAsker(); ask != nil {
+			s.prompts = &prompter{ask: ask}
+			opts.Prompter = s.prompts
+		}
 	}
 	s.tunnel = tunnel.New(host, opts)
 	return s, nil
