@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/pasvport/pasvport/ftpmux"
+	"github.com/pasvport/pasvport/sshconf"
 	"github.com/pasvport/pasvport/tunnel"
 )
 
@@ -45,6 +47,17 @@ type notFoundError struct{ err error }
 func (e *notFoundError) Error() string { return e.err.Error() }
 func (e *notFoundError) Unwrap() error { return e.err }
 
+// sshError is what the making of the SSH connection ended with, whatever it was,
+// with what is known of this destination beside: hints that go before the usual
+// ones, and after them.
+type sshError struct {
+	err           error
+	before, after []string
+}
+
+func (e *sshError) Error() string { return e.err.Error() }
+func (e *sshError) Unwrap() error { return e.err }
+
 // exitCode is what the program ends with; README and --help list the codes.
 func exitCode(err error) int {
 	if child, ok := errors.AsType[*childError](err); ok {
@@ -55,8 +68,8 @@ func exitCode(err error) int {
 		return 2
 	case is[*notFoundError](err):
 		return 127 // as in a shell
-	case is[*tunnel.ConnectError](err), is[*tunnel.AuthError](err), is[*tunnel.HostKeyError](err),
-		is[*tunnel.LostError](err), errors.Is(err, context.Canceled):
+	case is[*sshError](err), is[*tunnel.ConnectError](err), is[*tunnel.AuthError](err), is[*tunnel.HostKeyError](err),
+		is[*tunnel.ProxyCommandError](err), is[*tunnel.LostError](err), errors.Is(err, context.Canceled):
 		return 255
 	}
 	return 1 // SSH is well, what is behind or beside it is not
@@ -72,48 +85,57 @@ func hints(err error) []string {
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
-	if e, ok := errors.AsType[*usageError](err); ok {
-		return e.hints
-	}
-	if e, ok := errors.AsType[*tunnel.HostKeyError](err); ok {
-		return hostKeyHints(e)
-	}
-	if e, ok := errors.AsType[*tunnel.AuthError](err); ok {
-		return []string{
-			fmt.Sprintf("if `ssh %s@%s` gets in, see which key it uses with -v; -i FILE names a key here, -l USER another user", e.User, e.Host),
+	var all []string
+	for _, advise := range advice {
+		if list, ok := advise(err); ok {
+			all = list
+			break
 		}
 	}
-	if e, ok := errors.AsType[*tunnel.ConnectError](err); ok {
-		return connectHints(e)
-	}
-	if e, ok := errors.AsType[*tunnel.OpenError](err); ok {
-		return openHints(e)
-	}
-	if e, ok := errors.AsType[*ftpmux.NotFTPError](err); ok {
-		return []string{
-			fmt.Sprintf("%s is an address as the SSH server sees it; -L 2121:HOST:PORT names another", e.Addr),
-			"a server of FTP inside TLS from the first byte (port 990) cannot be used",
+	if e, ok := errors.AsType[*sshError](err); ok {
+		all = slices.Concat(e.before, all, e.after)
+		if len(all) == 0 {
+			all = []string{"-v tells how far it came; --via-ssh lets the system's ssh make the connection"}
 		}
 	}
-	if is[*listenError](err) {
-		switch {
-		case errors.Is(err, syscall.EADDRINUSE):
-			return []string{"something listens there already; -L 2122 takes another port, -L 0 any free one"}
-		case errors.Is(err, syscall.EACCES):
-			return []string{"ports below 1024 are for root; -L 2121 takes another one"}
-		}
-		return []string{"-L [bind:]port takes an address of this machine"}
-	}
-	if is[*notFoundError](err) {
+	return all
+}
+
+// advice is there for these kinds of error. The first of them that is in err
+// decides: what wraps stands before what it may wrap, but where the cause has the
+// better advice.
+var advice = []func(error) ([]string, bool){
+	on(func(e *usageError) []string { return e.hints }),
+	on(hostKeyHints),
+	on(authHints),
+	on(proxyCommandHints),
+	on(connectHints),
+	on(lostHints),
+	on(openHints),
+	on(forwardHints),
+	on(notFTPHints),
+	on(listenHints),
+	on(func(*notFoundError) []string {
 		return []string{"the command after -- must be a program in PATH, or the path of one"}
+	}),
+}
+
+func on[E error](advise func(E) []string) func(error) ([]string, bool) {
+	return func(err error) ([]string, bool) {
+		e, ok := errors.AsType[E](err)
+		if !ok {
+			return nil, false
+		}
+		return advise(e), true
 	}
-	return nil
 }
 
 func hostKeyHints(e *tunnel.HostKeyError) []string {
 	switch {
 	case e.Revoked:
 		return []string{"this key must not be trusted any more; ask the server's owner for the new one"}
+	case e.File != "" && e.Line == 0:
+		return []string{"somebody may be listening in, or the server was set up anew: ask its owner for the fingerprint"}
 	case e.File != "":
 		return []string{
 			"somebody may be listening in, or the server was set up anew: ask its owner for the fingerprint",
@@ -125,25 +147,94 @@ func hostKeyHints(e *tunnel.HostKeyError) []string {
 	return []string{fmt.Sprintf("run `ssh %s` once and compare the fingerprint with its owner, or run pasvport on a terminal", e.Host)}
 }
 
+func authHints(e *tunnel.AuthError) []string {
+	return []string{
+		fmt.Sprintf("if `ssh %s@%s` gets in, see which key it uses with -v; -i FILE names a key here, -l USER another user", e.User, e.Host),
+		"--via-ssh lets the system's ssh log in, by every method that it has",
+	}
+}
+
+// unaskedHints is for a login that failed, or a host key that was refused, where
+// a question might have helped.
+func unaskedHints(err error, h *sshconf.Host, canAsk bool) []string {
+	key, isKey := errors.AsType[*tunnel.HostKeyError](err)
+	switch {
+	case canAsk, !is[*tunnel.AuthError](err) && !(isKey && key.File == "" && key.Err == nil):
+		return nil
+	case h.BatchMode:
+		return []string{"BatchMode is on: nobody is asked for passwords and passphrases, or about host keys"}
+	}
+	return []string{"there is no terminal to ask on for passwords and passphrases; with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force a program asks"}
+}
+
+func proxyCommandHints(*tunnel.ProxyCommandError) []string {
+	return []string{
+		"ssh runs the same ProxyCommand: `ssh -v` tells whether it gets through; `ssh -G` shows the command",
+		"-J HOST, or ProxyJump in the configuration, goes through another SSH server without a command",
+	}
+}
+
 func connectHints(e *tunnel.ConnectError) []string {
 	dns, isDNS := errors.AsType[*net.DNSError](e.Err)
+	var op net.Error
+	errno, isErrno := errors.AsType[syscall.Errno](e.Err)
+	hop, throughHop := errors.AsType[*tunnel.OpenError](e.Err)
 	switch {
-	case is[*tunnel.ProxyCommandError](e.Err):
-		return []string{fmt.Sprintf("`ssh -G %s` shows the ProxyCommand in force; it has to reach the SSH server when run by hand", e.Host)}
 	case isDNS && dns.IsNotFound:
-		return []string{fmt.Sprintf("is the name right? `ssh -G %s` shows what ~/.ssh/config makes of it", e.Host)}
+		return []string{fmt.Sprintf("is the name right? `ssh -G %s` shows what the SSH configuration makes of it", e.Host)}
+	case throughHop && hop.Reason == ssh.Prohibited:
+		return []string{"on the jump host, see AllowTcpForwarding, PermitOpen and DisableForwarding in sshd_config, and restrict and permitopen= in authorized_keys"}
+	case throughHop:
+		return []string{fmt.Sprintf("it is the jump host that has to reach %s: the name and port must be right as seen from there", hop.Addr)}
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return []string{"no SSH server listens there; -p PORT picks another port"}
+	case is[*ssh.AlgorithmNegotiationError](e.Err):
+		return []string{
+			"KexAlgorithms, HostKeyAlgorithms, Ciphers and MACs in the SSH configuration add what the server has: `-o KexAlgorithms=+NAME`",
+			"--via-ssh lets the system's ssh make the connection, with all that it has",
+		}
+	case errors.As(e.Err, &op) && op.Timeout(), isErrno && errno != syscall.ECONNRESET:
+		return []string{fmt.Sprintf("see whether `ssh %s` gets through; a firewall may be in the way", e.Host)}
 	}
-	return []string{fmt.Sprintf("see whether `ssh %s` gets through", e.Host)}
+	return []string{
+		fmt.Sprintf("see whether `ssh %s` gets through", e.Host),
+		"a server that ends the connection at once may have too many logins under way (MaxStartups), or this address on its list (PerSourcePenalties, fail2ban)",
+	}
 }
+
+// lostHints has none: the next connection is made when it is needed.
+func lostHints(*tunnel.LostError) []string { return nil }
 
 func openHints(e *tunnel.OpenError) []string {
 	if e.Reason == ssh.Prohibited {
-		return []string{"on the SSH server, see AllowTcpForwarding and PermitOpen in sshd_config, and permitopen= and restrict in authorized_keys"}
+		return []string{"on the SSH server, see AllowTcpForwarding, PermitOpen and DisableForwarding in sshd_config, and restrict, port-forwarding and permitopen= in authorized_keys"}
 	}
 	return []string{
 		fmt.Sprintf("is an FTP server running at %s, as seen from the SSH server?", e.Addr),
 		"-L 2121:HOST:PORT names another FTP server",
 	}
+}
+
+func forwardHints(*tunnel.ForwardError) []string {
+	return []string{
+		"on the SSH server, see AllowTcpForwarding, PermitListen and DisableForwarding in sshd_config, and restrict and permitlisten= in authorized_keys",
+		"--data passive does without: the FTP server is then asked for a passive port",
+	}
+}
+
+func notFTPHints(e *ftpmux.NotFTPError) []string {
+	return []string{
+		fmt.Sprintf("%s is an address as the SSH server sees it; -L 2121:HOST:PORT names another", e.Addr),
+		"a server of FTP inside TLS from the first byte (port 990) cannot be used",
+	}
+}
+
+func listenHints(e *listenError) []string {
+	switch {
+	case errors.Is(e, syscall.EADDRINUSE):
+		return []string{"something listens there already; -L 2122 takes another port, -L 0 any free one"}
+	case errors.Is(e, syscall.EACCES):
+		return []string{"ports below 1024 are for root; -L 2121 takes another one"}
+	}
+	return []string{"-L [bind:]port takes an address of this machine"}
 }

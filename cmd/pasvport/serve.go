@@ -72,13 +72,22 @@ func (o *options) parseForwards(bind string) ([]forward, error) {
 		case !near && !o.gateway:
 			return nil, usagef(fmt.Sprintf("-L %s listens beyond this machine", text),
 				"-g allows that; FTP passwords then cross that network in plain")
-		case ftpmux.DataMode(o.data) == ftpmux.Active && !ftpmux.OnLoopback(f.server):
-			return nil, usagef(fmt.Sprintf("--data active cannot work with %s", f.server),
-				"sshd listens for the FTP server on its loopback only; the server must be reached at 127.0.0.1, ::1 or localhost")
+		}
+		if err := o.suits(f.server); err != nil {
+			return nil, err
 		}
 		forwards = append(forwards, f)
 	}
 	return forwards, nil
+}
+
+// suits refuses a server that --data cannot work with.
+func (o *options) suits(server string) error {
+	if ftpmux.DataMode(o.data) == ftpmux.Active && !ftpmux.OnLoopback(server) {
+		return usagef(fmt.Sprintf("--data active cannot work with %s", server),
+			"sshd listens for the FTP server on its loopback only; the server must be reached at 127.0.0.1, ::1 or localhost")
+	}
+	return nil
 }
 
 // serving is a tunnel with its listeners.
@@ -88,6 +97,8 @@ type serving struct {
 	host    *sshconf.Host
 	tunnel  *tunnel.Tunnel
 	prompts *prompter // nil where there is nobody to ask
+	unmet   *unmet
+	jump    func(hop string) (*sshconf.Host, error)
 	links   []link
 }
 
@@ -111,15 +122,20 @@ func (l link) url() string {
 func (o *options) prepare(destination string, stderr io.Writer) (*serving, error) {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level()}))
 	resolver := o.resolver()
-	host, err := resolver.Resolve(destination)
+	host, err := resolve(resolver, destination)
 	if err != nil {
-		return nil, usagef(err.Error(), fmt.Sprintf("`ssh -G %s` reads the same files", destination))
+		return nil, err
 	}
-	for _, note := range host.Notes {
-		log.Warn("ssh configuration", "note", note.Text)
+	s := &serving{options: o, log: log, host: host, unmet: newUnmet(log)}
+	s.unmet.add(host)
+	s.jump = func(hop string) (*sshconf.Host, error) {
+		h, err := resolver.Jump(hop)
+		if err == nil {
+			s.unmet.add(h)
+		}
+		return h, err
 	}
-	opts := tunnel.Options{Jump: resolver.Jump, Logger: log}
-	s := &serving{options: o, log: log, host: host}
+	opts := tunnel.Options{Jump: s.jump, Logger: log}
 	if !host.BatchMode {
 		if ask := newAsker(); ask != nil {
 			s.prompts = &prompter{ask: ask}
@@ -128,6 +144,15 @@ func (o *options) prepare(destination string, stderr io.Writer) (*serving, error
 	}
 	s.tunnel = tunnel.New(host, opts)
 	return s, nil
+}
+
+// resolve reads the configuration for destination.
+func resolve(resolver *sshconf.Resolver, destination string) (*sshconf.Host, error) {
+	host, err := resolver.Resolve(destination)
+	if err != nil {
+		return nil, usagef(err.Error(), fmt.Sprintf("`ssh -G %s` reads the same files", destination))
+	}
+	return host, nil
 }
 
 // start makes the SSH connection, looks whether FTP servers answer behind it,
@@ -140,21 +165,12 @@ func (s *serving) start(ctx context.Context, forwards []forward) (err error) {
 			}
 		}
 	}()
-	if err := s.tunnel.Connect(ctx); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return err
 	}
 	for _, f := range forwards {
-		mux := &ftpmux.Mux{
-			Remote: s.tunnel,
-			Server: f.server,
-			Data:   ftpmux.DataMode(s.options.data),
-			Grace:  s.options.grace,
-			Logger: s.log,
-		}
-		checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
-		err := mux.Check(checkCtx)
-		cancel()
-		if err != nil {
+		mux := s.mux(s.tunnel, f.server)
+		if err := greets(ctx, mux); err != nil {
 			return err
 		}
 		ln, err := net.Listen("tcp", f.bind)
@@ -167,6 +183,33 @@ func (s *serving) start(ctx context.Context, forwards []forward) (err error) {
 		s.prompts.close()
 	}
 	return nil
+}
+
+// connect makes the SSH connection.
+func (s *serving) connect(ctx context.Context) error {
+	err := s.tunnel.Connect(ctx)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return &sshError{err, s.unmet.hints(err), unaskedHints(err, s.host, s.prompts != nil)}
+}
+
+// mux serves FTP clients with the server at addr.
+func (s *serving) mux(remote ftpmux.Remote, addr string) *ftpmux.Mux {
+	return &ftpmux.Mux{
+		Remote: remote,
+		Server: addr,
+		Data:   ftpmux.DataMode(s.options.data),
+		Grace:  s.options.grace,
+		Logger: s.log,
+	}
+}
+
+// greets looks whether an FTP server answers behind mux.
+func greets(ctx context.Context, mux *ftpmux.Mux) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return mux.Check(ctx)
 }
 
 // serve serves FTP clients until ctx is done, and returns when all listeners are
