@@ -169,7 +169,7 @@ func unaskedHints(err error, h *sshconf.Host, canAsk bool) []string {
 
 func proxyCommandHints(*tunnel.ProxyCommandError) []string {
 	return []string{
-		"ssh runs the same ProxyCommand: `ssh -v` tells whether it gets through; `ssh -G` shows the command",
+		"ssh runs the same ProxyCommand: `ssh -v` tells whether it gets through; `pasvport -G` shows the command",
 		"-J HOST, or ProxyJump in the configuration, goes through another SSH server without a command",
 	}
 }
@@ -181,7 +181,7 @@ func connectHints(e *tunnel.ConnectError) []string {
 	hop, throughHop := errors.AsType[*tunnel.OpenError](e.Err)
 	switch {
 	case isDNS && dns.IsNotFound:
-		return []string{fmt.Sprintf("is the name right? `ssh -G %s` shows what the SSH configuration makes of it", e.Host)}
+		return []string{fmt.Sprintf("is the name right? `pasvport -G %s` shows what the SSH configuration makes of it", e.Host)}
 	case throughHop && hop.Reason == ssh.Prohibited:
 		return []string{"on the jump host, see AllowTcpForwarding, PermitOpen and DisableForwarding in sshd_config, and restrict and permitopen= in authorized_keys"}
 	case throughHop:

@@ -30,7 +30,7 @@ func TestErrors(t *testing.T) {
 		{"usage", usagef("what", "do this"), 2, "do this"},
 		{"usage without a hint", usagef("what"), 2, "--help"},
 
-		{"no such host", &tunnel.ConnectError{Host: "prod", Err: &net.DNSError{IsNotFound: true}}, 255, "`ssh -G prod`"},
+		{"no such host", &tunnel.ConnectError{Host: "prod", Err: &net.DNSError{IsNotFound: true}}, 255, "`pasvport -G prod`"},
 		{"name server down", &tunnel.ConnectError{Host: "prod", Err: &net.DNSError{IsTimeout: true}}, 255, "`ssh prod`"},
 		{"refused", &tunnel.ConnectError{Host: "prod", Err: refused}, 255, "-p PORT"},
 		{"no SSH server", &tunnel.ConnectError{Host: "prod", Err: errors.New("overflow")}, 255, "`ssh prod`"},

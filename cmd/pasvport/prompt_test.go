@@ -50,13 +50,3 @@ func TestPromptsEndWithTheStart(t *testing.T) {
 		t.Error("the keyboard was read after the start")
 	}
 }
-
-// TestFlagsAreTakenLiterally looks that file names of any kind arrive.
-func TestFlagsAreTakenLiterally(t *testing.T) {
-	const name, user = `/keys/of "A" #1 \x'`, "domain user"
-	o := &options{config: "none", identity: []string{name}, login: user}
-	host, err := o.resolver().Resolve("prod")
-	if err != nil || len(host.IdentityFiles) != 1 || host.IdentityFiles[0] != name || host.User != user {
-		t.Errorf("got %+v, %v", host, err)
-	}
-}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -27,6 +28,7 @@ type options struct {
 	gateway   bool
 	data      string
 	grace     time.Duration
+	viaSSH    bool
 	verbosity int
 }
 
@@ -52,6 +54,7 @@ configuration, 255 SSH failed.`
 
 func newRootCmd() *cobra.Command {
 	var o options
+	var dumps bool
 	cmd := &cobra.Command{
 		Use:   "pasvport [user@]host",
 		Short: "FTP through SSH, data connections included",
@@ -75,17 +78,35 @@ func newRootCmd() *cobra.Command {
 				return usagef(fmt.Sprintf("one host is expected, got %q", args),
 					"pasvport exec HOST -- COMMAND runs a command with a tunnel")
 			}
+			if dumps {
+				return o.dump(args[0], cmd.OutOrStdout())
+			}
 			return o.serve(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().SortFlags = false
 	o.addTo(cmd.PersistentFlags())
+	cmd.Flags().BoolVarP(&dumps, "dump", "G", false, "print what the SSH configuration makes of host, and connect to nothing")
 	cmd.Flags().BoolP("version", "V", false, "print the version")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usagef(err.Error(), "pasvport --help lists the flags")
 	})
 	cmd.AddCommand(newExecCmd(&o))
 	return cmd
+}
+
+// dump prints what destination resolves to, as ssh -G does.
+func (o *options) dump(destination string, stdout io.Writer) error {
+	host, err := resolve(o.resolver(), destination)
+	if err != nil {
+		return err
+	}
+	for _, line := range dump(host) {
+		if _, err := fmt.Fprintln(stdout, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o *options) addTo(f *pflag.FlagSet) {
@@ -102,6 +123,7 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.BoolVarP(&o.gateway, "gateway", "g", false, "let -L listen beyond this machine; FTP passwords cross that network in plain")
 	f.StringVar(&o.data, "data", string(ftpmux.Auto), "how the FTP server gets its data connections: auto, passive or active")
 	f.DurationVar(&o.grace, "grace", 2*time.Second, "how long transfers may go on after Ctrl-C")
+	f.BoolVar(&o.viaSSH, "via-ssh", false, "let the system's ssh make the connection and log in, with these flags and questions of its own")
 	f.CountVarP(&o.verbosity, "verbose", "v", "tell what happens; twice: the whole conversation, without passwords")
 	for _, name := range habits {
 		f.BoolP(name, name, false, "accepted for ssh's sake")

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -136,6 +135,9 @@ func (o *options) prepare(destination string, stderr io.Writer) (*serving, error
 		return h, err
 	}
 	opts := tunnel.Options{Jump: s.jump, Logger: log}
+	if o.viaSSH {
+		opts.SSH = o.sshArgs(destination)
+	}
 	if !host.BatchMode {
 		if ask := newAsker(); ask != nil {
 			s.prompts = &prompter{ask: ask}
@@ -191,6 +193,9 @@ func (s *serving) connect(ctx context.Context) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
+	if s.options.viaSSH {
+		return &sshError{err: err, before: []string{"ssh itself has said why; with -v it tells more"}}
+	}
 	return &sshError{err, s.unmet.hints(err), unaskedHints(err, s.host, s.prompts != nil)}
 }
 
@@ -243,37 +248,6 @@ func (s *serving) stopOnSignal(ctx context.Context) (context.Context, context.Ca
 		close(signals)
 		cancel()
 	}
-}
-
-// resolver makes options of ssh's flags.
-func (o *options) resolver() *sshconf.Resolver {
-	r := &sshconf.Resolver{File: o.config}
-	set := func(keyword, value string) {
-		if value != "" {
-			r.Options = append(r.Options, keyword+"="+value)
-		}
-	}
-	set("Port", o.port)
-	if o.login != "" {
-		set("User", quote(o.login))
-	}
-	set("ProxyJump", o.jump)
-	for _, file := range o.identity {
-		set("IdentityFile", quote(file))
-	}
-	switch {
-	case o.ipv4:
-		set("AddressFamily", "inet")
-	case o.ipv6:
-		set("AddressFamily", "inet6")
-	}
-	r.Options = append(r.Options, o.options...)
-	return r
-}
-
-// quote makes a flag's value one word of ssh_config(5).
-func quote(value string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 }
 
 // stopSignals are those that ask the program to end. A hang-up that was
