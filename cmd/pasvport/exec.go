@@ -27,7 +27,8 @@ func newExecCmd(o *options) *cobra.Command {
 		Long:  execHelp,
 		Example: `  pasvport exec prod -- lftp {}
   pasvport exec prod -- curl -O {}/pub/file`,
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: o.completeHost(cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(cmd.Flags()); err != nil {
 				return err

@@ -64,6 +64,7 @@ func newRootCmd() *cobra.Command {
   pasvport exec prod -- lftp {}      # a tunnel for the length of one command`,
 		Version:           version(),
 		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: o.completeHost(cobra.ShellCompDirectiveNoFileComp),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
@@ -91,7 +92,8 @@ func newRootCmd() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usagef(err.Error(), "pasvport --help lists the flags")
 	})
-	cmd.AddCommand(newExecCmd(&o))
+	o.completeFlags(cmd)
+	cmd.AddCommand(newExecCmd(&o), newHostsCmd(&o))
 	return cmd
 }
 

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pasvport/pasvport/ftpmux"
+)
+
+// completeHost offers the configuration's hosts where a command wants one, also
+// behind "user@". Names are read and not resolved: that might run the
+// configuration's commands at each press of a key. What follows the host is a
+// command's own.
+func (o *options) completeHost(rest cobra.ShellCompDirective) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, rest
+		}
+		at := strings.LastIndexByte(word, '@') + 1
+		return o.completions(word[:at], word[at:]), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeJump does so for the last hop of -J.
+func (o *options) completeJump(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+	at := strings.LastIndexAny(word, ",@") + 1
+	return o.completions(word[:at], word[at:]), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completions are the hosts that begin with start, behind prefix.
+func (o *options) completions(prefix, start string) []string {
+	names, err := hostNames(o.resolver())
+	if err != nil {
+		return nil // a shell has no place for it
+	}
+	var found []string
+	for _, name := range names {
+		if strings.HasPrefix(name, start) {
+			found = append(found, prefix+name)
+		}
+	}
+	return found
+}
+
+// completeFlags is for flags with a value. Those that are not here take a file.
+func (o *options) completeFlags(cmd *cobra.Command) {
+	cmd.RegisterFlagCompletionFunc("data", cobra.FixedCompletions([]string{
+		string(ftpmux.Auto), string(ftpmux.Passive), string(ftpmux.Active),
+	}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("jump", o.completeJump)
+	for _, name := range []string{"listen", "port", "login", "option", "grace"} {
+		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
+}
