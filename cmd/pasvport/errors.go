@@ -58,6 +58,12 @@ type sshError struct {
 func (e *sshError) Error() string { return e.err.Error() }
 func (e *sshError) Unwrap() error { return e.err }
 
+// reportedError was told already, with its hints.
+type reportedError struct{ err error }
+
+func (e *reportedError) Error() string { return "" }
+func (e *reportedError) Unwrap() error { return e.err }
+
 // exitCode is what the program ends with; README and --help list the codes.
 func exitCode(err error) int {
 	if child, ok := errors.AsType[*childError](err); ok {
@@ -113,6 +119,7 @@ var advice = []func(error) ([]string, bool){
 	on(lostHints),
 	on(openHints),
 	on(forwardHints),
+	on(loginHints),
 	on(notFTPHints),
 	on(listenHints),
 	on(func(*notFoundError) []string {

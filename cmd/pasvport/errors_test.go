@@ -54,7 +54,11 @@ func TestErrors(t *testing.T) {
 		{"interrupted", context.Canceled, 255, ""},
 
 		{"prohibited", &tunnel.OpenError{Addr: "10.0.0.5:21", Reason: ssh.Prohibited}, 1, "AllowTcpForwarding"},
+		{"data port prohibited", &dataError{errors.New("425"), &tunnel.OpenError{Reason: ssh.Prohibited}}, 1, "PermitOpen"},
+		{"lost on the way", &dataError{errors.New("425"), &tunnel.LostError{Host: "prod", Err: io.ErrClosedPipe}}, 255, ""},
 		{"no listening", &tunnel.ForwardError{}, 1, "PermitListen"},
+		{"FTP login", &loginError{"anna", errors.New("530")}, 1, "--ftp-user"},
+		{"told already", &reportedError{&loginError{"anna", errors.New("530")}}, 1, "--ftp-user"},
 		{"nothing listens", &tunnel.OpenError{Addr: "10.0.0.5:21", Reason: ssh.ConnectionFailed}, 1, "10.0.0.5:21"},
 		{"not FTP", &ftpmux.NotFTPError{Addr: "10.0.0.5:22", Got: "SSH-2.0-x"}, 1, "10.0.0.5:22"},
 		{"port taken", &listenError{os.NewSyscallError("bind", syscall.EADDRINUSE)}, 1, "-L 0"},

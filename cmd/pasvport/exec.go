@@ -50,7 +50,7 @@ func (o *options) exec(ctx context.Context, destination string, command []string
 	if _, err := exec.LookPath(command[0]); err != nil {
 		return &notFoundError{err} // before anybody is asked for a password
 	}
-	s, err := o.prepare(destination, stderr)
+	s, err := o.prepare(destination, stderr, nil)
 	if err != nil {
 		return err
 	}

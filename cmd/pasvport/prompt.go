@@ -64,6 +64,12 @@ func (p *prompter) Ask(ctx context.Context, prompt string) (string, error) {
 	return p.ask.Ask(ctx, prompt)
 }
 
+// onTerminal tells whether a person sees what the program says.
+func (p *prompter) onTerminal() bool {
+	_, ok := p.ask.(*terminal)
+	return ok
+}
+
 // terminal asks on the terminal that the program was started from.
 type terminal struct {
 	in, out *os.File

@@ -61,7 +61,8 @@ func newRootCmd() *cobra.Command {
 		Long:  rootHelp,
 		Example: `  pasvport prod                      # FTP server on prod itself: ftp://127.0.0.1:2121
   pasvport -L 2100:10.0.0.5 prod     # FTP server that prod reaches at 10.0.0.5:21
-  pasvport exec prod -- lftp {}      # a tunnel for the length of one command`,
+  pasvport exec prod -- lftp {}      # a tunnel for the length of one command
+  pasvport check prod                # walk the whole way and name what is wrong`,
 		Version:           version(),
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: o.completeHost(cobra.ShellCompDirectiveNoFileComp),
@@ -93,7 +94,7 @@ func newRootCmd() *cobra.Command {
 		return usagef(err.Error(), "pasvport --help lists the flags")
 	})
 	o.completeFlags(cmd)
-	cmd.AddCommand(newExecCmd(&o), newHostsCmd(&o))
+	cmd.AddCommand(newExecCmd(&o), newCheckCmd(&o), newHostsCmd(&o))
 	return cmd
 }
 

@@ -29,7 +29,7 @@ func (o *options) serve(ctx context.Context, destination string, stdout, stderr 
 	if err != nil {
 		return err
 	}
-	s, err := o.prepare(destination, stderr)
+	s, err := o.prepare(destination, stderr, nil)
 	if err != nil {
 		return err
 	}
@@ -116,9 +116,9 @@ func (l link) url() string {
 	return "ftp://" + net.JoinHostPort(host, port)
 }
 
-// prepare resolves the destination and connects nothing yet. The tunnel is the
-// caller's to close.
-func (o *options) prepare(destination string, stderr io.Writer) (*serving, error) {
+// prepare resolves the destination and connects nothing yet; trace is told of
+// the way there and may be nil. The tunnel is the caller's to close.
+func (o *options) prepare(destination string, stderr io.Writer, trace func(tunnel.Stage)) (*serving, error) {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level()}))
 	resolver := o.resolver()
 	host, err := resolve(resolver, destination)
@@ -134,7 +134,7 @@ func (o *options) prepare(destination string, stderr io.Writer) (*serving, error
 		}
 		return h, err
 	}
-	opts := tunnel.Options{Jump: s.jump, Logger: log}
+	opts := tunnel.Options{Jump: s.jump, Trace: trace, Logger: log}
 	if o.viaSSH {
 		opts.SSH = o.sshArgs(destination)
 	}
