@@ -38,6 +38,7 @@ type dataConn struct {
 	askedServer string // how the server half was negotiated, for the log
 	serverSays  string
 
+	told     bool          // the client knows where we listen for it
 	running  bool          // a transfer has begun
 	joined   bool          // bytes are being copied
 	finished bool          // both ends are closed
@@ -84,6 +85,7 @@ func (s *session) dropData(why string) {
 
 // listen waits for the client at ln; it must come from its own address.
 func (d *dataConn) listen(ln net.Listener) {
+	d.told = true
 	stop := d.accept(ln, func(c net.Conn) bool { return addrOf(c.RemoteAddr()) == d.s.clientAddr }, d.clientReady)
 	d.within(acceptTimeout, func() {
 		if d.client == nil {
@@ -146,17 +148,29 @@ func (d *dataConn) dialServer(port uint16, reply string) {
 	d.serverSays = reply
 	host, _, _ := net.SplitHostPort(d.s.mux.Server)
 	addr := net.JoinHostPort(host, fmt.Sprint(port))
-	d.dial(d.s.mux.Remote, addr, d.serverReady)
+	d.dial(d.s.mux.Remote, addr, d.serverReady, d.noServer)
 }
 
-// dial connects to addr and hands the connection to ready.
-func (d *dataConn) dial(network Remote, addr string, ready func(net.Conn)) {
+// noServer gives d up for want of the server's end. A client that was told a port
+// is let in all the same: one that is refused there gives up, and would never
+// send the transfer command that is answered with the reason.
+func (d *dataConn) noServer(why error) {
+	d.s.log.Warn("no data connection to the server", "reason", why)
+	if d.told && d.s.pending == nil && d.err == nil && !d.finished {
+		d.err = why
+		return
+	}
+	d.fail(why)
+}
+
+// dial connects to addr and hands the connection to ready, or the error to failed.
+func (d *dataConn) dial(network Remote, addr string, ready func(net.Conn), failed func(error)) {
 	d.s.aside(func(context.Context) (event, undo func()) {
 		ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
 		defer cancel()
 		c, err := network.DialContext(ctx, "tcp", addr)
 		if err != nil {
-			return func() { d.fail(err) }, nil
+			return func() { failed(err) }, nil
 		}
 		return func() { ready(c) }, func() { reset(c) }
 	})
@@ -168,7 +182,7 @@ func (d *dataConn) serverReady(c net.Conn) { d.gotEnd(&d.server, c) }
 
 // gotEnd takes one end and joins the two when both are there.
 func (d *dataConn) gotEnd(end *net.Conn, c net.Conn) {
-	if d.finished || d.err != nil || *end != nil {
+	if d.finished || *end != nil {
 		d.s.work.Go(func() { reset(c) })
 		return
 	}

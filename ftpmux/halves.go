@@ -97,6 +97,9 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 // refuser returns what gives d up and tells the client so.
 func (s *session) refuser(x *exchange, d *dataConn) func(reply string) {
 	return func(reply string) {
+		if d.err == nil && strings.HasPrefix(reply, "425") {
+			s.log.Warn("no data connection", "for", x.cmd, "reason", reply)
+		}
 		s.busy, s.settling, s.data = false, false, nil
 		d.close(true)
 		s.fulfil(x, reply)

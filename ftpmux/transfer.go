@@ -17,13 +17,14 @@ func (s *session) transfer(cmd command) {
 		s.refuseTransfer(cmd, "425 No data connection: use EPSV, PASV, EPRT or PORT first")
 		return
 	case d.err != nil:
+		d.fail(d.err)
 		s.refuseTransfer(cmd, "425 No data connection: "+oneLine(d.err.Error()))
 		return
 	}
 	s.busy = true
 	s.pending = &exchange{cmd: cmd, data: d}
 	if d.dialClient.IsValid() && d.client == nil {
-		d.dial(s.mux.local(), d.dialClient.String(), d.clientReady)
+		d.dial(s.mux.local(), d.dialClient.String(), d.clientReady, d.fail)
 	}
 	s.tryPending()
 }
