@@ -25,6 +25,9 @@ type ConnectError struct {
 }
 
 func (e *ConnectError) Error() string {
+	if e.Err == errPeerClosed {
+		return fmt.Sprintf("connecting to %s (%s): %v before the login (sshd's MaxStartups, or it turns this address away)", e.Host, e.Addr, e.Err)
+	}
 	return fmt.Sprintf("connecting to %s (%s): %v", e.Host, e.Addr, e.Err)
 }
 
@@ -98,16 +101,21 @@ type OpenError struct {
 	Addr    string
 	Reason  ssh.RejectionReason // 0 if not known: ssh's master does not tell
 	Message string              // the server's words, or the master's
+	Others  bool                // it has opened streams to other addresses over this connection
 	Err     error
 }
 
+// Error names the settings of sshd_config and authorized_keys that refuse: a
+// server that has opened others goes by a list of what it opens.
 func (e *OpenError) Error() string {
-	switch e.Reason {
-	case ssh.Prohibited:
-		return fmt.Sprintf("sshd does not allow a connection to %s (AllowTcpForwarding, PermitOpen or permitopen=)", e.Addr)
-	case ssh.ConnectionFailed:
+	switch {
+	case e.Reason == ssh.Prohibited && e.Others:
+		return fmt.Sprintf("sshd allows connections to listed ports only, and not to %s (PermitOpen or permitopen=)", e.Addr)
+	case e.Reason == ssh.Prohibited:
+		return fmt.Sprintf("sshd does not allow a connection to %s (AllowTcpForwarding, PermitOpen, DisableForwarding, or restrict or permitopen= in authorized_keys)", e.Addr)
+	case e.Reason == ssh.ConnectionFailed:
 		return fmt.Sprintf("sshd cannot connect to %s: %s", e.Addr, clean(e.Message))
-	case 0:
+	case e.Reason == 0:
 		return fmt.Sprintf("sshd opens no channel to %s, and ssh's master does not tell why: %s", e.Addr, clean(e.Message))
 	}
 	return fmt.Sprintf("sshd opens no channel to %s: %v: %s", e.Addr, e.Reason, clean(e.Message))
@@ -128,7 +136,7 @@ func (e *ForwardError) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("sshd cannot listen on %s for us: %v", e.Addr, e.Err)
 	}
-	return fmt.Sprintf("sshd does not listen on %s for us (AllowTcpForwarding, PermitListen, or the port is taken)", e.Addr)
+	return fmt.Sprintf("sshd does not listen on %s for us (AllowTcpForwarding, PermitListen, DisableForwarding, restrict, or the port is taken)", e.Addr)
 }
 
 // A LostError tells that the SSH connection under a stream or listener is gone,

@@ -28,8 +28,9 @@ type link struct {
 	// master has the connection, if it is not our own; ssh is nil then.
 	master *master
 
-	done chan struct{}
-	err  error // a *LostError, once done
+	opened atomic.Bool // the server has opened a stream for us
+	done   chan struct{}
+	err    error // a *LostError, once done
 
 	wg        sync.WaitGroup
 	mu        sync.Mutex
@@ -203,10 +204,11 @@ func (l *link) dial(ctx context.Context, host string, port uint32) (*conn, error
 	case r := <-results:
 		var refused *ssh.OpenChannelError
 		if errors.As(r.err, &refused) {
-			return nil, &OpenError{Addr: remote.String(), Reason: refused.Reason, Message: refused.Message, Err: r.err}
+			return nil, &OpenError{Addr: remote.String(), Reason: refused.Reason, Message: refused.Message, Others: l.opened.Load(), Err: r.err}
 		} else if r.err != nil {
 			return nil, l.broken(r.err)
 		}
+		l.opened.Store(true)
 		return newConn(l, r.ch, &net.TCPAddr{IP: net.IPv4zero}, remote), nil
 	case <-ctx.Done():
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: remote, Err: ctx.Err()}

@@ -54,7 +54,7 @@ func TestRefusedStreams(t *testing.T) {
 		reason     ssh.RejectionReason
 	}{
 		{"refused:21", "sshd cannot connect to refused:21: Connection  refused", ssh.ConnectionFailed},
-		{"denied:21", "sshd does not allow a connection to denied:21 (AllowTcpForwarding, PermitOpen or permitopen=)", ssh.Prohibited},
+		{"denied:21", "sshd does not allow a connection to denied:21 (AllowTcpForwarding, PermitOpen, DisableForwarding, or restrict or permitopen= in authorized_keys)", ssh.Prohibited},
 	} {
 		_, err := tun.DialContext(t.Context(), "tcp", tt.addr)
 		if e := wantAs[*OpenError](t, err); e.Reason != tt.reason || e.Addr != tt.addr || e.Error() != tt.want {
