@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,14 +17,24 @@ import (
 // configuration in which it is called "testhost".
 type sshd struct {
 	*process
-	dir    string // of keys and configuration
-	port   int
-	config string // path of the ssh_config
+	dir      string // of keys and configuration
+	port     int
+	config   string   // path of the ssh_config
+	launcher []string // what starts it; nothing for most
 }
 
-// startSSHD starts an sshd for the current user. Lines of options go to the head
-// of its configuration, where they win over the rest.
+// startSSHD starts an sshd for the current user, whose shell finds an empty home:
+// what stands in ~/.bashrc is not part of the tests. Lines of options go to the
+// head of its configuration, where they win over the rest.
 func startSSHD(t *testing.T, options ...string) *sshd {
+	t.Helper()
+	s := newSSHD(t)
+	s.start(t, options...)
+	return s
+}
+
+// newSSHD prepares a server, which is still to be started.
+func newSSHD(t *testing.T) *sshd {
 	t.Helper()
 	s := &sshd{dir: t.TempDir()}
 	s.config = filepath.Join(s.dir, "ssh_config")
@@ -33,7 +44,6 @@ func startSSHD(t *testing.T, options ...string) *sshd {
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // sshd's, when root
 		t.Fatal(err)
 	}
-	s.start(t, options...)
 	return s
 }
 
@@ -45,6 +55,7 @@ func (s *sshd) start(t *testing.T, options ...string) {
 		s.writeConfig(t)
 	}
 	me := currentUser(t)
+	options = append([]string{"MaxStartups 1000"}, options...) // of which the last one wins
 	config := strings.Join(options, "\n") + fmt.Sprintf(`
 Port %d
 ListenAddress 127.0.0.1
@@ -56,12 +67,13 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin yes
-MaxStartups 1000
 LogLevel VERBOSE
 Subsystem sftp internal-sftp
-`, s.port, s.path("host_key"), s.path("authorized_keys"), yesNo(locked(me)))
+SetEnv HOME=%s
+`, s.port, s.path("host_key"), s.path("authorized_keys"), yesNo(locked(me)), s.dir)
 	writeFile(t, s.path("sshd_config"), []byte(config))
-	s.process = startProcess(t, exec.Command(program(t, "sshd"), "-D", "-e", "-f", s.path("sshd_config")))
+	command := append(slices.Clone(s.launcher), program(t, "sshd"), "-D", "-e", "-f", s.path("sshd_config"))
+	s.process = startProcess(t, exec.Command(command[0], command[1:]...))
 	s.waitFor(t, s.stderr, `Server listening on 127\.0\.0\.1`)
 }
 
