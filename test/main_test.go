@@ -5,7 +5,8 @@
 //
 // setup.sh installs what they need on Debian and Ubuntu; a missing program fails
 // the test that wants it. The tests run as root, as the FTP servers ask for it,
-// and change nothing outside temporary folders. With
+// and change nothing outside temporary folders: accounts with passwords are seen
+// by the sshd that wants them alone (see launcher). With
 //
 //	go test ./test -run TestMatrix -direct
 //
@@ -33,6 +34,10 @@ const limit = 3 * time.Minute
 var direct = flag.Bool("direct", false, "let the clients of TestMatrix talk to the FTP servers without pasvport")
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == proxyWord {
+		proxy(os.Args[2:])
+		return
+	}
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })

@@ -5,6 +5,7 @@ package test
 import (
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -13,20 +14,26 @@ import (
 	"github.com/creack/pty"
 )
 
-// A screen is a pasvport with a terminal of its own.
+// A screen is a program, most often pasvport, with a terminal of its own.
 type screen struct {
 	*pasvport
 	keyboard *os.File
+	shown    chan struct{} // closed when all is in stdout that it printed
 }
 
 // startOnTerminal starts a tunnel and leaves the test to answer its questions.
 func startOnTerminal(t *testing.T, s *sshd, args ...string) *screen {
 	t.Helper()
+	return onTerminal(t, pasvportCmd(t, s, append(args, "testhost")...))
+}
+
+// onTerminal starts any program with a terminal of its own.
+func onTerminal(t *testing.T, cmd *exec.Cmd) *screen {
+	t.Helper()
 	keyboard, tty, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := pasvportCmd(t, s, append(args, "testhost")...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	p := startProcess(t, cmd)
@@ -41,7 +48,7 @@ func startOnTerminal(t *testing.T, s *sshd, args ...string) *screen {
 		<-shown
 		keyboard.Close()
 	})
-	return &screen{&pasvport{process: p}, keyboard}
+	return &screen{&pasvport{process: p}, keyboard, shown}
 }
 
 // see waits for a text on the screen.
