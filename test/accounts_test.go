@@ -12,11 +12,11 @@ import (
 // it can read what the tests hold in their folders, and the password ftpPassword.
 const visitor = "visitor"
 
-// pamOnce asks for the password; pamTwice asks for it a second time, in a round
+// pamOnce asks for the password; pamTwice for something else before it, in a round
 // of its own.
 const (
 	pamOnce  = "auth required pam_unix.so nodelay\naccount required pam_permit.so\nsession required pam_permit.so\n"
-	pamTwice = "auth required pam_unix.so nodelay\n" + pamOnce
+	pamTwice = "auth required pam_ftp.so users=" + visitor + "\n" + pamOnce
 )
 
 // startWithAccount starts an sshd that sees one account more than there is: the
@@ -63,6 +63,7 @@ func (l *lab) chmod(path string, mode os.FileMode) {
 
 const (
 	askedPassword = `visitor@127\.0\.0\.1's password: ?`
+	askedAddress  = `\(visitor@127\.0\.0\.1\) Guest login ok[^\n]*`
 	askedByPAM    = `\(visitor@127\.0\.0\.1\) Password: ?`
 )
 
@@ -105,7 +106,7 @@ func promptRows() []loginRow {
 			l.testhost("User " + visitor)
 		}},
 		{name: "keyboard-interactive", want: in, answers: typed(askedByPAM, ftpPassword), never: ftpPassword, setup: client(byPAM)},
-		{name: "keyboard-interactive in two rounds", want: in, answers: typed(askedByPAM, ftpPassword, askedByPAM, ftpPassword), setup: client(func(l *lab) {
+		{name: "keyboard-interactive in two rounds", want: in, answers: typed(askedAddress, "a@b", askedByPAM, ftpPassword), setup: client(func(l *lab) {
 			serve(l, pamTwice, "KbdInteractiveAuthentication yes")
 		})},
 		{name: "keyboard-interactive at the second try", want: in, answers: typed(askedByPAM, "mistyped", askedByPAM, ftpPassword), setup: client(byPAM)},

@@ -237,7 +237,7 @@ func wayRows() []loginRow {
 			l.serve([]string{l.keys.public("ed25519")}, "Ciphers aes128-cbc", "MACs hmac-sha2-512", "KexAlgorithms diffie-hellman-group14-sha256")
 			l.testhost("IdentityFile "+l.keys.path("ed25519"), "Ciphers aes128-cbc", "MACs hmac-sha2-512", "KexAlgorithms diffie-hellman-group14-sha256")
 		}},
-		{name: "no cipher in common", want: refused, says: `cipher|no common algorithm`, setup: func(l *lab) {
+		{name: "no cipher in common", want: refused, says: `(?i)cipher`, setup: func(l *lab) {
 			l.serve([]string{l.keys.public("ed25519")}, "Ciphers aes128-ctr")
 			l.testhost("IdentityFile "+l.keys.path("ed25519"), "Ciphers aes256-ctr")
 		}},
