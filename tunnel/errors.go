@@ -108,14 +108,15 @@ type OpenError struct {
 // Error names the settings of sshd_config and authorized_keys that refuse: a
 // server that has opened others goes by a list of what it opens.
 func (e *OpenError) Error() string {
-	switch {
-	case e.Reason == ssh.Prohibited && e.Others:
-		return fmt.Sprintf("sshd allows connections to listed ports only, and not to %s (PermitOpen or permitopen=)", e.Addr)
-	case e.Reason == ssh.Prohibited:
+	switch e.Reason {
+	case ssh.Prohibited:
+		if e.Others {
+			return fmt.Sprintf("sshd allows connections to listed ports only, and not to %s (PermitOpen or permitopen=)", e.Addr)
+		}
 		return fmt.Sprintf("sshd does not allow a connection to %s (AllowTcpForwarding, PermitOpen, DisableForwarding, or restrict or permitopen= in authorized_keys)", e.Addr)
-	case e.Reason == ssh.ConnectionFailed:
+	case ssh.ConnectionFailed:
 		return fmt.Sprintf("sshd cannot connect to %s: %s", e.Addr, clean(e.Message))
-	case e.Reason == 0:
+	case 0:
 		return fmt.Sprintf("sshd opens no channel to %s, and ssh's master does not tell why: %s", e.Addr, clean(e.Message))
 	}
 	return fmt.Sprintf("sshd opens no channel to %s: %v: %s", e.Addr, e.Reason, clean(e.Message))
