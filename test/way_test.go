@@ -62,8 +62,9 @@ func logins(s *sshd) int {
 // level DEBUG1.
 func onlySSH(l *lab) {
 	log := l.ssh.stderr.String()
-	if strings.Contains(log, "software version pasvport") || logins(l.ssh) != 2 {
-		l.Errorf("sshd has let %d in, want ssh twice:\n%s", logins(l.ssh), tail(log))
+	ours := strings.Count(log, "remote software version pasvport")
+	if all := logins(l.ssh); ours != 0 || all != 2 {
+		l.Errorf("sshd has let %d in, %d of them not ssh; want ssh twice", all, ours)
 	}
 }
 
