@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
@@ -26,11 +25,6 @@ type ConnectError struct {
 }
 
 func (e *ConnectError) Error() string {
-	for _, end := range []error{errPeerClosed, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(e.Err, end) {
-			return fmt.Sprintf("connecting to %s (%s): %v before the login (sshd's MaxStartups, or it turns this address away)", e.Host, e.Addr, errPeerClosed)
-		}
-	}
 	return fmt.Sprintf("connecting to %s (%s): %v", e.Host, e.Addr, e.Err)
 }
 

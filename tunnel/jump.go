@@ -40,7 +40,7 @@ func (t *Tunnel) connect(ctx context.Context) (*link, error) {
 		}
 		last = l
 	}
-	go last.startSession()
+	last.goes(last.startSession)
 	interval, count := t.host.ServerAliveInterval, t.host.ServerAliveCountMax
 	if interval < 0 {
 		interval = defaultInterval

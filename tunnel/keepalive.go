@@ -4,12 +4,14 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/pasvport/pasvport/sshconf"
 )
 
 // What holds where the configuration says nothing: a peer that falls silent is
 // given up after 40 s.
 const (
-	defaultInterval = 10 * time.Second
+	defaultInterval = sshconf.ServerAliveDefault
 	defaultCount    = 3
 )
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +29,10 @@ const (
 // that fails ends the connection.
 func (c *hostCheck) command(invocation, name string, key ssh.PublicKey) (knownHosts, error) {
 	log := c.ask.tunnel.log
-	argv, err := splitCommand(c.host.KnownHostsCommand)
+	argv, err := sshconf.SplitWords(c.host.KnownHostsCommand)
+	if err == nil && len(argv) == 0 {
+		err = errors.New("no command")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("KnownHostsCommand: %w", err)
 	}
@@ -39,7 +41,7 @@ func (c *hostCheck) command(invocation, name string, key ssh.PublicKey) (knownHo
 		tokens['t'], tokens['f'], tokens['K'] = key.Type(), fingerprint(key), base64.StdEncoding.EncodeToString(key.Marshal())
 	}
 	for i := range argv[1:] {
-		if argv[i+1], err = expand(c.host, argv[i+1], tokens); err != nil {
+		if argv[i+1], err = c.host.Expand(argv[i+1], tokens); err != nil {
 			return nil, fmt.Errorf("KnownHostsCommand: %w", err)
 		}
 	}
@@ -98,73 +100,4 @@ func (b *bounded) Write(p []byte) (int, error) {
 		return room, errTooLong
 	}
 	return len(p), nil
-}
-
-// splitCommand splits a command into words as ssh does: at blanks, but for those
-// in quotes of either kind or behind a backslash, which stays where it hides neither
-// blank, quote nor backslash.
-func splitCommand(s string) (words []string, err error) {
-	var word strings.Builder
-	var quote byte // 0 for none
-	open := false  // a word has begun
-	for i := 0; i < len(s); i++ {
-		ch, next := s[i], byte(0)
-		if i+1 < len(s) {
-			next = s[i+1]
-		}
-		blank := quote == 0 && (ch == ' ' || ch == '\t')
-		if blank && open {
-			words = append(words, word.String())
-			word.Reset()
-		}
-		if open = !blank; blank {
-			continue
-		}
-		switch {
-		case ch == '\\' && (next == '\'' || next == '"' || next == '\\' || quote == 0 && next == ' '):
-			word.WriteByte(next)
-			i++
-		case quote == 0 && (ch == '"' || ch == '\''):
-			quote = ch
-		case quote != 0 && ch == quote:
-			quote = 0
-		default:
-			word.WriteByte(ch)
-		}
-	}
-	switch {
-	case quote != 0:
-		return nil, fmt.Errorf("no closing %c", quote)
-	case open:
-		words = append(words, word.String())
-	}
-	if len(words) == 0 {
-		return nil, errors.New("no command")
-	}
-	return words, nil
-}
-
-// expand replaces the tokens in a word; more has those that are not in all keywords.
-//
-// TODO: sshconf's Host.Expand, which knows all tokens and ${VARIABLES}.
-func expand(h *sshconf.Host, word string, more map[byte]string) (string, error) {
-	tokens := map[byte]string{'%': "%", 'h': h.HostName, 'n': h.Alias, 'p': strconv.Itoa(h.Port), 'r': h.User}
-	var out strings.Builder
-	for i := 0; i < len(word); i++ {
-		if word[i] != '%' {
-			out.WriteByte(word[i])
-			continue
-		}
-		if i++; i == len(word) {
-			return "", errors.New("% at the end of a word")
-		}
-		text, ok := more[word[i]]
-		if !ok {
-			if text, ok = tokens[word[i]]; !ok {
-				return "", fmt.Errorf("unknown token %%%c", word[i])
-			}
-		}
-		out.WriteString(text)
-	}
-	return out.String(), nil
 }

@@ -17,6 +17,9 @@ import (
 // done next comes behind it; on a stalled link it does not wait for ever.
 const grace = 100 * time.Millisecond
 
+// endPatience is for the goroutines of a link that has ended.
+const endPatience = 10 * time.Second
+
 // A link is one live SSH connection, perhaps inside another.
 type link struct {
 	host string // for messages
@@ -96,10 +99,21 @@ func (l *link) broken(err error) error {
 	return l.err
 }
 
-// wait returns when the link has ended and its goroutines are gone.
+// wait returns when the link has ended and its goroutines are gone. Those of the
+// library can block each other for ever: when more than 64 packets wait for a key
+// exchange and the server closes a channel meanwhile, the loop that should read the
+// end of the exchange waits for them. They are left behind then.
 func (l *link) wait() {
 	<-l.done
-	l.wg.Wait()
+	ended := make(chan struct{})
+	go func() { l.wg.Wait(); close(ended) }()
+	timer := time.NewTimer(endPatience)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+		l.log.Warn("the connection's goroutines do not end and are left behind", "host", l.host)
+	}
 	gone(l.raw.Conn)
 	if l.via != nil {
 		l.via.wait()

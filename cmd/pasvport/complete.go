@@ -30,7 +30,7 @@ func (o *options) completeJump(_ *cobra.Command, _ []string, word string) ([]str
 
 // completions are the hosts that begin with start, behind prefix.
 func (o *options) completions(prefix, start string) []string {
-	names, err := hostNames(o.resolver())
+	names, err := o.resolver().Hosts()
 	if err != nil {
 		return nil // a shell has no place for it
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
@@ -115,6 +117,9 @@ var advice = []func(error) ([]string, bool){
 	on(hostKeyHints),
 	on(authHints),
 	on(proxyCommandHints),
+	on(greetingHints),
+	on(algorithmHints),
+	on(viaSSHHints),
 	on(connectHints),
 	on(lostHints),
 	on(openHints),
@@ -139,6 +144,8 @@ func on[E error](advise func(E) []string) func(error) ([]string, bool) {
 
 func hostKeyHints(e *tunnel.HostKeyError) []string {
 	switch {
+	case strings.HasPrefix(e.File, "KnownHostsCommand"):
+		return []string{"KnownHostsCommand in the SSH configuration says so; ask the server's owner for the fingerprint"}
 	case e.Revoked:
 		return []string{"this key must not be trusted any more; ask the server's owner for the new one"}
 	case e.File != "" && e.Line == 0:
@@ -155,6 +162,9 @@ func hostKeyHints(e *tunnel.HostKeyError) []string {
 }
 
 func authHints(e *tunnel.AuthError) []string {
+	if errors.Is(e, tunnel.ErrPasswordExpired) {
+		return []string{fmt.Sprintf("log in once with `ssh %s@%s` and change it", e.User, e.Host)}
+	}
 	return []string{
 		fmt.Sprintf("if `ssh %s@%s` gets in, see which key it uses with -v; -i FILE names a key here, -l USER another user", e.User, e.Host),
 		"--via-ssh lets the system's ssh log in, by every method that it has",
@@ -181,6 +191,33 @@ func proxyCommandHints(*tunnel.ProxyCommandError) []string {
 	}
 }
 
+func greetingHints(e *tunnel.GreetingError) []string {
+	switch {
+	case e.Protocol != "":
+		return []string{"-p PORT, or Port in the configuration, names the port of the SSH server; the FTP server behind it is named by -L"}
+	case e.Settings != "":
+		return []string{fmt.Sprintf("wait a moment, or see %s in the server's sshd_config", e.Settings)}
+	}
+	return []string{
+		"a server that ends the connection at once may have too many logins under way (MaxStartups), or this address on its list (PerSourcePenalties, fail2ban)",
+		"something else than an SSH server may listen there: -p PORT picks another port",
+	}
+}
+
+func algorithmHints(e *tunnel.AlgorithmError) []string {
+	return []string{
+		fmt.Sprintf("`-o %s=+NAME` adds an algorithm that the server has, if pasvport has it too", e.Keyword),
+		"--via-ssh lets the system's ssh make the connection, with all that it has",
+	}
+}
+
+func viaSSHHints(e *tunnel.ViaSSHError) []string {
+	if errors.Is(e, exec.ErrNotFound) {
+		return []string{"install OpenSSH's client (`apt-get install openssh-client`), or leave out --via-ssh"}
+	}
+	return []string{fmt.Sprintf("ssh itself has said why; `ssh -v %s` tells more", e.Host)}
+}
+
 func connectHints(e *tunnel.ConnectError) []string {
 	dns, isDNS := errors.AsType[*net.DNSError](e.Err)
 	var op net.Error
@@ -195,31 +232,28 @@ func connectHints(e *tunnel.ConnectError) []string {
 		return []string{fmt.Sprintf("it is the jump host that has to reach %s: the name and port must be right as seen from there", hop.Addr)}
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return []string{"no SSH server listens there; -p PORT picks another port"}
-	case is[*ssh.AlgorithmNegotiationError](e.Err):
-		return []string{
-			"KexAlgorithms, HostKeyAlgorithms, Ciphers and MACs in the SSH configuration add what the server has: `-o KexAlgorithms=+NAME`",
-			"--via-ssh lets the system's ssh make the connection, with all that it has",
-		}
 	case errors.As(e.Err, &op) && op.Timeout(), isErrno && errno != syscall.ECONNRESET:
 		return []string{fmt.Sprintf("see whether `ssh %s` gets through; a firewall may be in the way", e.Host)}
 	}
-	return []string{
-		fmt.Sprintf("see whether `ssh %s` gets through", e.Host),
-		"a server that ends the connection at once may have too many logins under way (MaxStartups), or this address on its list (PerSourcePenalties, fail2ban)",
-	}
+	return []string{fmt.Sprintf("see whether `ssh %s` gets through", e.Host)}
 }
 
 // lostHints has none: the next connection is made when it is needed.
 func lostHints(*tunnel.LostError) []string { return nil }
 
 func openHints(e *tunnel.OpenError) []string {
-	if e.Reason == ssh.Prohibited {
-		return []string{"on the SSH server, see AllowTcpForwarding, PermitOpen and DisableForwarding in sshd_config, and restrict, port-forwarding and permitopen= in authorized_keys"}
-	}
-	return []string{
+	allowed := "on the SSH server, see AllowTcpForwarding, PermitOpen and DisableForwarding in sshd_config, and restrict, port-forwarding and permitopen= in authorized_keys"
+	there := []string{
 		fmt.Sprintf("is an FTP server running at %s, as seen from the SSH server?", e.Addr),
 		"-L 2121:HOST:PORT names another FTP server",
 	}
+	switch e.Reason {
+	case ssh.Prohibited:
+		return []string{allowed}
+	case 0: // not told
+		return append(there, allowed)
+	}
+	return there
 }
 
 func forwardHints(*tunnel.ForwardError) []string {

@@ -77,7 +77,7 @@ func newHostsCmd(o *options) *cobra.Command {
 // hosts resolves all that the configuration names.
 func (o *options) hosts() ([]row, error) {
 	resolver := o.resolver()
-	names, err := hostNames(resolver)
+	names, err := resolver.Hosts()
 	if err != nil {
 		return nil, usagef(err.Error())
 	}

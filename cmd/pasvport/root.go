@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pasvport/pasvport/ftpmux"
+	"github.com/pasvport/pasvport/tunnel"
 )
 
 // options are the flags that every way of opening a tunnel has.
@@ -104,7 +105,7 @@ func (o *options) dump(destination string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range dump(host) {
+	for _, line := range host.Dump(tunnel.Algorithms(host)) {
 		if _, err := fmt.Fprintln(stdout, line); err != nil {
 			return err
 		}

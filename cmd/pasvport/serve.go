@@ -136,7 +136,7 @@ func (o *options) prepare(destination string, stderr io.Writer, trace func(tunne
 	}
 	opts := tunnel.Options{Jump: s.jump, Trace: trace, Logger: log}
 	if o.viaSSH {
-		opts.SSH = o.sshArgs(destination)
+		opts.SSH, opts.Stderr = o.sshArgs(destination), os.Stderr
 	}
 	if !host.BatchMode {
 		if ask := newAsker(); ask != nil {
@@ -151,7 +151,9 @@ func (o *options) prepare(destination string, stderr io.Writer, trace func(tunne
 // resolve reads the configuration for destination.
 func resolve(resolver *sshconf.Resolver, destination string) (*sshconf.Host, error) {
 	host, err := resolver.Resolve(destination)
-	if err != nil {
+	if is[*sshconf.RefusedError](err) {
+		return nil, usagef(err.Error(), "RefuseConnection is there on purpose; ask whoever wrote it")
+	} else if err != nil {
 		return nil, usagef(err.Error(), fmt.Sprintf("`ssh -G %s` reads the same files", destination))
 	}
 	return host, nil
@@ -194,7 +196,7 @@ func (s *serving) connect(ctx context.Context) error {
 		return err
 	}
 	if s.options.viaSSH {
-		return &sshError{err: err, before: []string{"ssh itself has said why; with -v it tells more"}}
+		return &sshError{err: err}
 	}
 	return &sshError{err, s.unmet.hints(err), unaskedHints(err, s.host, s.prompts != nil)}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 
 	"github.com/pasvport/pasvport/sshconf"
@@ -8,7 +9,7 @@ import (
 
 // resolver makes options of ssh's flags.
 func (o *options) resolver() *sshconf.Resolver {
-	r := &sshconf.Resolver{File: o.config}
+	r := &sshconf.Resolver{File: o.config, Stderr: os.Stderr}
 	set := func(keyword, value string) {
 		if value != "" {
 			r.Options = append(r.Options, keyword+"="+value)
