@@ -183,11 +183,25 @@ func (p *parser) expandInto(h *Host) (map[string]string, error) {
 			return nil, fmt.Errorf("%s: %w", f.keyword, err)
 		}
 	}
+	h.ControlPath = socketAtHand(h.ControlPath, toks)
 	h.IdentityAgent = agentSocket(o.get("identityagent"), agent)
 
 	shown := map[string]string{"controlpath": h.ControlPath, "identityagent": agent, "forwardagent": forwarded, "remotecommand": remote}
 	maps.DeleteFunc(shown, func(_, value string) bool { return value == "" })
 	return shown, nil
+}
+
+// socketAtHand is path, or what it is for an ssh before 9.6, which left the jump host
+// out of %C, where only that is there.
+func socketAtHand(path string, toks tokens) string {
+	old := strings.ReplaceAll(path, toks['C'], toks.connection(""))
+	if _, err := os.Lstat(path); old == path || err == nil {
+		return path
+	}
+	if _, err := os.Lstat(old); err != nil {
+		return path
+	}
+	return old
 }
 
 // notes tells what was asked for and is not honoured.

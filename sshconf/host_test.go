@@ -266,3 +266,33 @@ func TestCopies(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestControlPathOfOlderSSH is about %C, from which ssh left the jump host out until 9.6.
+func TestControlPathOfOlderSSH(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config")
+	write(t, config, "ControlPath "+dir+"/%C\nMatch host prod\nProxyJump gw\n")
+	r := Resolver{File: config}
+	path := func() string {
+		t.Helper()
+		h, err := r.Resolve("prod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.ControlPath
+	}
+	newer := path()
+	h, err := r.Resolve("prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := filepath.Join(dir, h.tokens.connection(""))
+	write(t, older, "")
+	if got := path(); got != older {
+		t.Errorf("got %s, want that which is there, %s", got, older)
+	}
+	write(t, newer, "")
+	if got := path(); got != newer {
+		t.Errorf("got %s, want %s where both are there", got, newer)
+	}
+}

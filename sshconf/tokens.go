@@ -113,9 +113,14 @@ func newTokens(acct account, r remote) (tokens, error) {
 		'n': r.alias, 'p': strconv.Itoa(r.port), 'r': r.user, 'u': acct.name,
 	}
 	t['L'], _, _ = strings.Cut(name, ".")
-	sum := sha1.Sum([]byte(t['l'] + t['h'] + t['p'] + t['r'] + t['j']))
-	t['C'] = hex.EncodeToString(sum[:])
+	t['C'] = t.connection(t['j'])
 	return t, nil
+}
+
+// connection is %C: a name for a connection, with the jump host in it or without.
+func (t tokens) connection(jump string) string {
+	sum := sha1.Sum([]byte(t['l'] + t['h'] + t['p'] + t['r'] + jump))
+	return hex.EncodeToString(sum[:])
 }
 
 // far are those of the tokens that tell of the far end alone, for ProxyJump
