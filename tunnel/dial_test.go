@@ -259,7 +259,7 @@ func TestTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"gw dns [127.0.0.1]", "gw tcp " + a.addr, "gw hostkey ssh-ed25519 SHA256:", "gw auth ",
+		"gw dns 127.0.0.1", "gw tcp " + a.addr, "gw hostkey ssh-ed25519 SHA256:", "gw auth ",
 		"prod tcp " + b.addr + " through gw", "prod hostkey ssh-ed25519 SHA256:", "prod auth ",
 	}
 	if !slices.EqualFunc(got, want, strings.HasPrefix) {

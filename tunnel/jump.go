@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/pasvport/pasvport/sshconf"
@@ -177,7 +178,7 @@ func (t *Tunnel) dialHop(ctx context.Context, h *sshconf.Host, via *link, addrs 
 			return nil, err
 		}
 		*addrs = found
-		t.trace(h, "dns", fmt.Sprint(found))
+		t.trace(h, "dns", strings.Trim(fmt.Sprint(found), "[]"))
 	}
 	c, err := t.net.dial(ctx, h, *addrs)
 	if err != nil {
