@@ -104,9 +104,9 @@ func (p *parser) parse(src source, text string, active bool) error {
 // option reads one of Resolver.Options.
 func (p *parser) option(s string) error {
 	l, err := splitLine(s)
-	switch l.keyword {
-	case "":
-	case "host", "match", "include":
+	switch {
+	case err != nil || l.keyword == "":
+	case l.keyword == "host", l.keyword == "match", l.keyword == "include":
 		err = fmt.Errorf("%s is for files only", l.keyword)
 	default:
 		l.active = true

@@ -337,6 +337,19 @@ func TestJump(t *testing.T) {
 	}
 }
 
+// TestJumpOption: a hop from the command line is checked at once, as newer ssh
+// does, and one in a file when it is used.
+func TestJumpOption(t *testing.T) {
+	for _, jumps := range []string{"-x", "a;b", "gw,a$b", "u;v@gw", "-u@gw,gw"} {
+		if h, err := resolve(t, "", "foo", "ProxyJump="+jumps); err == nil || !strings.Contains(err.Error(), "invalid characters") {
+			t.Errorf("%q: got %+v, %v", jumps, h, err)
+		}
+		if _, err := resolve(t, "ProxyJump "+jumps+"\n", "foo"); err != nil {
+			t.Errorf("%q in a file: got %v", jumps, err)
+		}
+	}
+}
+
 func TestMatch(t *testing.T) {
 	for _, c := range []struct {
 		s, pattern string

@@ -412,7 +412,11 @@ func proxyJump(o options, name string, l *line) error {
 			return fmt.Errorf("blanks in %q: expected [user@]host[:port], several with commas", jumps)
 		}
 		for hop := range strings.SplitSeq(jumps, ",") {
-			if _, err := parseHop(hop); err != nil {
+			t, err := parseHop(hop)
+			if err == nil && l.number == 0 && (!validHost(t.host) || !validUser(t.user)) {
+				err = errors.New("invalid characters") // in a file, that is for Jump to say
+			}
+			if err != nil {
 				return fmt.Errorf("%q: %w", jumps, err)
 			}
 		}
