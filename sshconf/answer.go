@@ -81,7 +81,7 @@ func (o options) plain() *Host {
 		PubkeyAcceptedAlgorithms:     list("pubkeyacceptedalgorithms"),
 		BatchMode:                    yes("batchmode"),
 
-		HostKeyAlias:                     strings.ToLower(o.get("hostkeyalias")),
+		HostKeyAlias:                     lower(o.get("hostkeyalias")),
 		HashKnownHosts:                   yes("hashknownhosts"),
 		KnownHostsCommand:                o.cleared("knownhostscommand"),
 		StrictHostKeyChecking:            yesOrNo(o.get("stricthostkeychecking")),

@@ -18,7 +18,7 @@ func (p *parser) canonicalize(host string) (string, error) {
 	if isAddress(host) {
 		return canonical(host), nil
 	}
-	host = strings.ToLower(host)
+	host = lower(host)
 	if mode != "false" && ours && !strings.Contains(host, ":") {
 		found, err := p.complete(host, rules)
 		if found != "" || err != nil {

@@ -140,7 +140,19 @@ func canonical(host string) string {
 	if a, ok := classicAddr(host); ok {
 		return a.String()
 	}
-	return strings.ToLower(host)
+	return lower(host)
+}
+
+// lower leaves all but ASCII as it is, like the C library in its plain locale:
+// host names need not be UTF-8.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	return string(b)
 }
 
 func isAddress(host string) bool {

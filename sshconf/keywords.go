@@ -84,7 +84,7 @@ var keywords = []keyword{
 	{name: "casignaturealgorithms", set: one(algorithms(keyNames))},
 	{name: "localcommand", set: command},
 	{name: "remotecommand", set: command, beyond: "no command is run at the far end"},
-	{name: "loglevel", set: one(choice("QUIET FATAL ERROR INFO VERBOSE DEBUG DEBUG1:DEBUG DEBUG2 DEBUG3")), usual: "INFO"},
+	{name: "loglevel", set: one(choice("QUIET:SILENT FATAL ERROR INFO VERBOSE DEBUG DEBUG1:DEBUG DEBUG2 DEBUG3 | SILENT")), usual: "INFO"},
 	{name: "macs", set: one(algorithms(macNames))},
 	{name: "pkcs11provider", set: one(word), beyond: "PKCS#11 is not spoken; load the key into ssh-agent"},
 	{name: "securitykeyprovider", set: one(word), usual: "internal", beyond: "security keys are used through ssh-agent alone"},

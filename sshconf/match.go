@@ -161,7 +161,7 @@ func (p *parser) tokens() (tokens, error) {
 
 // matchHost ignores case, as host names do.
 func (p *parser) matchHost(host, list string) (bool, error) {
-	return p.matchList(strings.ToLower(host), strings.ToLower(list))
+	return p.matchList(lower(host), lower(list))
 }
 
 // matchNetwork says that an interface has an address in one of the networks.

@@ -33,7 +33,7 @@ func TestCorpus(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, text, _ := strings.Cut(string(data), "\n== ")
-	unescape := strings.NewReplacer(`\r`, "\r", `\f`, "\f", `\xef\xbb\xbf`, "\xef\xbb\xbf")
+	unescape := strings.NewReplacer(`\r`, "\r", `\f`, "\f", `\xef\xbb\xbf`, "\xef\xbb\xbf", `\x80`, "\x80", `\xff`, "\xff")
 	var questions []question
 	for section := range strings.SplitSeq(text, "\n== ") {
 		name, body, _ := strings.Cut(section, "\n")
@@ -43,7 +43,7 @@ func TestCorpus(t *testing.T) {
 		var asked []question
 		for s := range strings.Lines(strings.TrimSuffix(body, "\n")) {
 			if args, ok := strings.CutPrefix(s, "$ "); ok {
-				asked = append(asked, question{name: name, config: filepath.Join(dir, "config"), args: strings.Fields(args)})
+				asked = append(asked, question{name: name, config: filepath.Join(dir, "config"), args: strings.Fields(unescape.Replace(args))})
 			} else if inner, ok := strings.CutPrefix(s, "-- "); ok {
 				path = filepath.Join(dir, strings.TrimSuffix(strings.TrimSpace(inner), " --"))
 			} else {

@@ -160,7 +160,7 @@ func (p *parser) ignores(keyword string) (bool, error) {
 	if list == "" || ignored[keyword] {
 		return false, nil
 	}
-	return p.matchList(keyword, strings.ToLower(list))
+	return p.matchList(keyword, lower(list))
 }
 
 // match and matchList are those of pattern.go within bounds.

@@ -71,7 +71,7 @@ func splitLine(s string) (line, error) {
 		return line{}, fmt.Errorf("no argument after keyword %q", keyword)
 	}
 	args, err := splitArgs(rest)
-	return line{keyword: strings.ToLower(keyword), rest: rest, args: args}, err
+	return line{keyword: lower(keyword), rest: rest, args: args}, err
 }
 
 // cutKeyword cuts the keyword off, with the blanks and the one = that follow

@@ -248,7 +248,7 @@ func domain(s string) (string, error) {
 	if !validDomain(s) {
 		return "", fmt.Errorf("%q is not a domain", s)
 	}
-	return strings.ToLower(strings.TrimSuffix(s, ".")), nil
+	return lower(strings.TrimSuffix(s, ".")), nil
 }
 
 // permittedCNAME is a rule "names:targets".
@@ -263,7 +263,7 @@ func permittedCNAME(s string) (string, error) {
 	case len(s) > maxExpanded:
 		return "", errLong
 	default:
-		return strings.ToLower(source + ":" + target), nil
+		return lower(source + ":" + target), nil
 	}
 }
 
