@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"syscall"
@@ -91,7 +92,7 @@ func (o *options) checkWay(ctx context.Context, destination string, flags checkF
 	defer stop()
 
 	if err := s.connect(ctx); err != nil {
-		r.failSSH(unlessStopped(ctx, err))
+		r.failSSH(unlessStopped(ctx, err, "stopped"))
 	} else {
 		r.connected()
 		s.checkFTP(ctx, r, flags.ftpUser)
@@ -169,6 +170,9 @@ func (r *report) sshSteps(i int) []string {
 
 // failSSH finds the step that err, of Connect, belongs to, and skips the rest.
 func (r *report) failSSH(err error) {
+	if !is[*tunnel.ProxyCommandError](err) {
+		r.tellProxy()
+	}
 	at := len(r.way) - 1
 	host := failedHost(err)
 	for i, h := range r.way {
@@ -236,6 +240,9 @@ func (r *report) failedStep(at int, err error) string {
 func (s *serving) checkFTP(ctx context.Context, r *report, user string) {
 	far := &watched{Remote: s.tunnel}
 	c := &ftpCheck{far: far, mux: s.mux(far, r.Server)}
+	if s.options.verbosity == 0 {
+		c.mux.Logger = slog.New(slog.DiscardHandler) // the steps tell what went wrong
+	}
 	defer c.close()
 	steps := []struct {
 		name string
@@ -253,7 +260,7 @@ func (s *serving) checkFTP(ctx context.Context, r *report, user string) {
 			continue
 		}
 		detail, err := step.walk(ctx)
-		if err = unlessStopped(ctx, err); err != nil {
+		if err = unlessStopped(ctx, err, "stopped"); err != nil {
 			r.fail("", step.name, err)
 		} else {
 			r.ok("", step.name, detail)

@@ -136,6 +136,7 @@ func TestFailedStep(t *testing.T) {
 		{name: "address", host: sshconf.Host{HostName: "::1"}, err: ended, failed: "tcp", skips: "hostkey auth"},
 		{name: "ProxyCommand", host: sshconf.Host{ProxyCommand: "nc"}, err: &tunnel.ConnectError{Host: "prod", Err: &tunnel.ProxyCommandError{}}, failed: "proxy", skips: "hostkey auth"},
 		{name: "no SSH behind ProxyCommand", host: sshconf.Host{ProxyCommand: "nc"}, passed: "proxy", err: ended, failed: "hostkey", skips: "auth"},
+		{name: "ProxyCommand that does not get through", host: sshconf.Host{ProxyCommand: "nc"}, passed: "proxy", err: &tunnel.ConnectError{Host: "prod", Err: &tunnel.ProxyCommandError{}}, failed: "proxy", skips: "hostkey auth"},
 		{name: "ProxyCommand ended later", host: sshconf.Host{ProxyCommand: "nc"}, passed: "proxy hostkey", err: &tunnel.ConnectError{Host: "prod", Err: &tunnel.ProxyCommandError{}}, failed: "auth"},
 		{name: "the system's ssh", via: true, passed: "proxy", err: errors.New("exit status 255"), failed: "master"},
 		{name: "no ssh", via: true, err: syscall.ENOENT, failed: "master"},
@@ -151,13 +152,20 @@ func TestFailedStep(t *testing.T) {
 			}
 			r.failSSH(&sshError{err: test.err})
 			var got, skips string
+			proxies := 0
 			for _, s := range r.Steps {
+				if s.Name == "proxy" {
+					proxies++
+				}
 				switch {
 				case s.Status == failed:
 					got += s.Name
 				case s.Status == skipped && s.Host != "":
 					skips += " " + s.Name
 				}
+			}
+			if proxies > 1 {
+				t.Errorf("the proxy is told %d times", proxies)
 			}
 			if skips = strings.TrimSpace(skips); got != test.failed || skips != test.skips {
 				t.Errorf("failed %q, skipped %q; want %q, %q", got, skips, test.failed, test.skips)

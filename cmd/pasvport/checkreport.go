@@ -26,6 +26,7 @@ type report struct {
 
 	mu    sync.Mutex // stages come from elsewhere
 	ended bool       // the way through SSH is told
+	proxy *step      // of a ProxyCommand that was started: what follows tells whether it gets through
 }
 
 type step struct {
@@ -71,13 +72,35 @@ func (r *report) stage(s tunnel.Stage) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.ended {
-		r.add(step{Name: s.Name, Host: s.Host, Status: passed, Detail: oneLine(s.Detail)})
+	told := step{Name: s.Name, Host: s.Host, Status: passed, Detail: oneLine(s.Detail)}
+	switch {
+	case r.ended:
+	case s.Name == "proxy":
+		r.proxy = &told
+	default:
+		r.addProxy()
+		r.add(told)
 	}
+}
+
+// tellProxy tells of a ProxyCommand that is not what went wrong.
+func (r *report) tellProxy() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addProxy()
+}
+
+// addProxy is called under mu.
+func (r *report) addProxy() {
+	if r.proxy != nil && !r.ended {
+		r.add(*r.proxy)
+	}
+	r.proxy = nil
 }
 
 // connected ends the way through SSH.
 func (r *report) connected() {
+	r.tellProxy()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended = true

@@ -60,6 +60,12 @@ type sshError struct {
 func (e *sshError) Error() string { return e.err.Error() }
 func (e *sshError) Unwrap() error { return e.err }
 
+// stoppedError is the end that the user asked for.
+type stoppedError struct{ text string }
+
+func (e *stoppedError) Error() string { return e.text }
+func (e *stoppedError) Unwrap() error { return context.Canceled }
+
 // reportedError was told already, with its hints.
 type reportedError struct{ err error }
 
@@ -122,6 +128,7 @@ var advice = []func(error) ([]string, bool){
 	on(viaSSHHints),
 	on(connectHints),
 	on(lostHints),
+	dataHints,
 	on(openHints),
 	on(forwardHints),
 	on(loginHints),
@@ -181,7 +188,7 @@ func unaskedHints(err error, h *sshconf.Host, canAsk bool) []string {
 	case h.BatchMode:
 		return []string{"BatchMode is on: nobody is asked for passwords and passphrases, or about host keys"}
 	}
-	return []string{"there is no terminal to ask on for passwords and passphrases; with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force a program asks"}
+	return []string{"there is no terminal to ask questions on; with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force a program asks"}
 }
 
 func proxyCommandHints(*tunnel.ProxyCommandError) []string {
@@ -254,6 +261,17 @@ func openHints(e *tunnel.OpenError) []string {
 		return append(there, allowed)
 	}
 	return there
+}
+
+// dataHints is for a data port that sshd does not allow, where it allowed the
+// FTP server's own.
+func dataHints(err error) ([]string, bool) {
+	open, ok := errors.AsType[*tunnel.OpenError](err)
+	if !ok || !is[*dataError](err) || open.Reason != ssh.Prohibited {
+		return nil, false
+	}
+	host, _, _ := net.SplitHostPort(open.Addr)
+	return []string{fmt.Sprintf("PermitOpen in sshd_config, or permitopen= in authorized_keys, has to list the FTP server's passive ports as well; `%s` lists all", net.JoinHostPort(host, "*"))}, true
 }
 
 func forwardHints(*tunnel.ForwardError) []string {

@@ -58,9 +58,12 @@ func TestErrors(t *testing.T) {
 		{"SSH, of a kind", &sshError{err: &tunnel.ProxyCommandError{}}, 255, "-J HOST"},
 		{"lost", &tunnel.LostError{Host: "prod", Err: io.ErrClosedPipe}, 255, ""},
 		{"interrupted", context.Canceled, 255, ""},
+		{"interrupted at a question", unlessStopped(context.Background(),
+			&tunnel.AuthError{User: "anna", Host: "prod", Err: context.Canceled}, beforeTunnel), 255, ""},
 
 		{"prohibited", &tunnel.OpenError{Addr: "10.0.0.5:21", Reason: ssh.Prohibited}, 1, "AllowTcpForwarding"},
-		{"data port prohibited", &dataError{errors.New("425"), &tunnel.OpenError{Reason: ssh.Prohibited}}, 1, "PermitOpen"},
+		{"data port prohibited", &dataError{errors.New("425"), &tunnel.OpenError{Addr: "10.0.0.5:30000", Reason: ssh.Prohibited}}, 1, "`10.0.0.5:*`"},
+		{"data port closed", &dataError{errors.New("425"), &tunnel.OpenError{Addr: "10.0.0.5:30000", Reason: ssh.ConnectionFailed}}, 1, "10.0.0.5:30000"},
 		{"lost on the way", &dataError{errors.New("425"), &tunnel.LostError{Host: "prod", Err: io.ErrClosedPipe}}, 255, ""},
 		{"no listening", &tunnel.ForwardError{}, 1, "PermitListen"},
 		{"FTP login", &loginError{"anna", errors.New("530")}, 1, "--ftp-user"},
@@ -87,5 +90,28 @@ func TestErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestUnlessStopped: what the user asked for is told without what it broke.
+func TestUnlessStopped(t *testing.T) {
+	other := errors.New("what")
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	for _, test := range []struct {
+		ctx  context.Context
+		err  error
+		want string
+	}{
+		{context.Background(), other, "what"},
+		{stopped, other, "stopped"},
+		{context.Background(), &tunnel.AuthError{Host: "prod", Err: context.Canceled}, "stopped"},
+	} {
+		if err := unlessStopped(test.ctx, test.err, "stopped"); err.Error() != test.want {
+			t.Errorf("%v: got %v, want %s", test.err, err, test.want)
+		}
+	}
+	if err := unlessStopped(stopped, nil, "stopped"); err != nil {
+		t.Errorf("nothing went wrong: got %v", err)
 	}
 }

@@ -56,7 +56,7 @@ func (o *options) exec(ctx context.Context, destination string, command []string
 	}
 	defer s.tunnel.Close()
 	starting, stop := s.stopOnSignal(ctx)
-	err = unlessStopped(starting, s.start(starting, forwards))
+	err = unlessStopped(starting, s.start(starting, forwards), beforeTunnel)
 	stop() // from here on signals are for the command
 	if err != nil {
 		return err

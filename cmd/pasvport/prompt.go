@@ -95,6 +95,7 @@ func (t *terminal) Secret(ctx context.Context, prompt string) (string, error) {
 		defer term.Restore(int(t.in.Fd()), before)
 		secret, err := t.hidden.ReadPassword(prompt)
 		if err == io.EOF {
+			fmt.Fprint(t.out, "\r\n") // what comes next is not part of the question
 			err = context.Canceled
 		}
 		return secret, err

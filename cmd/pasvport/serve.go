@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -37,7 +38,7 @@ func (o *options) serve(ctx context.Context, destination string, stdout, stderr 
 	ctx, stop := s.stopOnSignal(ctx)
 	defer stop()
 	if err := s.start(ctx, forwards); err != nil {
-		return unlessStopped(ctx, err)
+		return unlessStopped(ctx, err, beforeTunnel)
 	}
 	for _, l := range s.links {
 		fmt.Fprintf(stdout, "pasvport: %s is %s at %s; stop with Ctrl-C\n", l.url(), l.mux.Server, s.host.Alias)
@@ -45,10 +46,13 @@ func (o *options) serve(ctx context.Context, destination string, stdout, stderr 
 	return s.serve(ctx)
 }
 
-// unlessStopped makes err short where a signal is behind it.
-func unlessStopped(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("stopped before the tunnel was up: %w", ctx.Err())
+const beforeTunnel = "stopped before the tunnel was up"
+
+// unlessStopped makes err short where a signal is behind it, or Ctrl-C at a
+// question.
+func unlessStopped(ctx context.Context, err error, text string) error {
+	if err != nil && (ctx.Err() != nil || errors.Is(err, context.Canceled)) {
+		return &stoppedError{text}
 	}
 	return err
 }
@@ -154,9 +158,22 @@ func resolve(resolver *sshconf.Resolver, destination string) (*sshconf.Host, err
 	if is[*sshconf.RefusedError](err) {
 		return nil, usagef(err.Error(), "RefuseConnection is there on purpose; ask whoever wrote it")
 	} else if err != nil {
-		return nil, usagef(err.Error(), fmt.Sprintf("`ssh -G %s` reads the same files", destination))
+		return nil, usagef(err.Error(), sameFiles(resolver, destination, err)...)
 	}
 	return host, nil
+}
+
+// sameFiles tells how to ask ssh about an error in the configuration. What is
+// wrong in the command line needs no second opinion.
+func sameFiles(resolver *sshconf.Resolver, destination string, err error) []string {
+	if e, ok := errors.AsType[*sshconf.SyntaxError](err); ok && e.Line == 0 {
+		return nil
+	}
+	file := ""
+	if resolver.File != "" {
+		file = fmt.Sprintf("-F %q ", resolver.File)
+	}
+	return []string{fmt.Sprintf("`ssh %s-G %s` reads the same files", file, destination)}
 }
 
 // start makes the SSH connection, looks whether FTP servers answer behind it,
