@@ -173,7 +173,7 @@ func authHints(e *tunnel.AuthError) []string {
 		return []string{fmt.Sprintf("log in once with `ssh %s@%s` and change it", e.User, e.Host)}
 	}
 	return []string{
-		fmt.Sprintf("if `ssh %s@%s` gets in, see which key it uses with -v; -i FILE names a key here, -l USER another user", e.User, e.Host),
+		fmt.Sprintf("if `ssh %s@%s` gets in, with the same flags, see which key it uses with -v; -i FILE names a key here, -l USER another user", e.User, e.Host),
 		"--via-ssh lets the system's ssh log in, by every method that it has",
 	}
 }
@@ -188,7 +188,7 @@ func unaskedHints(err error, h *sshconf.Host, canAsk bool) []string {
 	case h.BatchMode:
 		return []string{"BatchMode is on: nobody is asked for passwords and passphrases, or about host keys"}
 	}
-	return []string{"there is no terminal to ask questions on; with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force a program asks"}
+	return []string{"there is no terminal to ask questions on: `ssh-add FILE` hands a locked key to the agent, and with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force a program asks"}
 }
 
 func proxyCommandHints(*tunnel.ProxyCommandError) []string {
