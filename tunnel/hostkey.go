@@ -126,7 +126,8 @@ func (c *hostCheck) judge(remote net.Addr, key ssh.PublicKey) error {
 			return c.revoked(key, file, line)
 		}
 	}
-	if c.host.NoHostAuthenticationForLocalhost && c.direct && isLoopback(remote) {
+	// A host with an alias is somewhere else, behind a forwarded port.
+	if c.host.NoHostAuthenticationForLocalhost && c.host.HostKeyAlias == "" && c.direct && isLoopback(remote) {
 		c.detail = ", not checked: NoHostAuthenticationForLocalhost"
 		return nil
 	}

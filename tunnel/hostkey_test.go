@@ -300,7 +300,7 @@ func FuzzKnownHosts(f *testing.F) {
 }
 
 // Host keys of a server that is reached by way of another are checked, whatever
-// its address is as seen from there.
+// its address is as seen from there; and so are those of a server with a HostKeyAlias.
 func TestNoHostAuthenticationForLocalhost(t *testing.T) {
 	s := newServer(t)
 	h := s.host()
@@ -308,6 +308,10 @@ func TestNoHostAuthenticationForLocalhost(t *testing.T) {
 	if err := newTunnel(t, h, Options{}).Connect(t.Context()); err != nil {
 		t.Error(err)
 	}
+	behind := s.host()
+	behind.UserKnownHostsFiles, behind.NoHostAuthenticationForLocalhost = nil, true
+	behind.HostKeyAlias = "behind"
+	wantAs[*HostKeyError](t, newTunnel(t, behind, Options{}).Connect(t.Context()))
 	through := s.host()
 	through.UserKnownHostsFiles, through.NoHostAuthenticationForLocalhost = nil, true
 	through.ProxyJump = []string{"hop"}

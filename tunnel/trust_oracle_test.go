@@ -336,6 +336,8 @@ func TestTrustAgainstOpenSSH(t *testing.T) {
 		{"huge line", "plain", strings.Repeat("x,", 200000) + "HOST =RSA;\n" + strings.Repeat("y", 1<<20) + "\nHOST =EC;\n", "", nil},
 		{"no localhost", "plain", "HOST =OTHERED;\n", "", []string{"NoHostAuthenticationForLocalhost=yes"}},
 		{"no localhost, revoked by line", "plain", "@revoked * =ED;\n", "", []string{"NoHostAuthenticationForLocalhost=yes"}},
+		{"no localhost, alias", "plain", "HOST =ED;\n", "", []string{"NoHostAuthenticationForLocalhost=yes", "HostKeyAlias=alias"}},
+		{"no localhost, alias changed", "plain", "alias =OTHERED;\n", "", []string{"NoHostAuthenticationForLocalhost=yes", "HostKeyAlias=alias"}},
 		{"no localhost, revoked by file", "plain", "", "", []string{"NoHostAuthenticationForLocalhost=yes", revokes("ED")}},
 		{"revoked by file", "plain", "HOST =ED;\n", "", []string{revokes("ED")}},
 		{"revoked by file, no", "plain", "HOST =ED;\n", "", []string{revokes("ED"), "StrictHostKeyChecking=no"}},
