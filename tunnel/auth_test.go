@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -638,5 +639,39 @@ func TestNoCommonSignature(t *testing.T) {
 	h.PubkeyAcceptedAlgorithms = "+ssh-rsa"
 	if err := newTunnel(t, h, Options{}).Connect(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A contexts notes the context of each question, and answers all with one word.
+type contexts struct {
+	answer string
+	list   []context.Context
+}
+
+func (c *contexts) Secret(ctx context.Context, _ string) (string, error) {
+	c.list = append(c.list, ctx)
+	return c.answer, nil
+}
+
+func (c *contexts) Ask(ctx context.Context, prompt string) (string, error) {
+	return c.Secret(ctx, prompt)
+}
+
+// By the context a Prompter knows whether a question is about the same connection.
+func TestQuestionsOfOneConnection(t *testing.T) {
+	s := newServer(t, withPasswords("right"))
+	h := s.host()
+	p := &contexts{answer: "wrong"}
+	tun := newTunnel(t, h, Options{Prompter: p})
+	for range 2 {
+		wantAs[*AuthError](t, tun.Connect(t.Context()))
+	}
+	if n := len(p.list); n != 6 {
+		t.Fatalf("%d questions", n)
+	}
+	for i, ctx := range p.list {
+		if same := ctx == p.list[0]; same != (i < 3) {
+			t.Errorf("question %d has the context of the first: %v", i+1, same)
+		}
 	}
 }

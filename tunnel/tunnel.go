@@ -39,7 +39,8 @@ import (
 
 // Prompter asks the person in front of the program. A Prompter is asked one
 // thing at a time, and gives up with an error when ctx is done; a Close of the
-// tunnel waits for that. An error ends the attempt to connect.
+// tunnel waits for that. All questions about one connection, which is one for each
+// hop, come with the same ctx, and no others do. An error ends the attempt to connect.
 type Prompter interface {
 	// Secret asks for what must not be shown while it is typed.
 	Secret(ctx context.Context, prompt string) (string, error)

@@ -23,7 +23,14 @@ type prompter struct {
 
 	mu      sync.Mutex
 	closed  bool
-	answers map[string]string // by prompt
+	answers map[string]*kept // by prompt
+}
+
+// kept is an answer for a reconnect.
+type kept struct {
+	answer string
+	conn   context.Context // of the connection that it was given to last
+	mixed  bool            // two connections asked the same and got different answers
 }
 
 var errNoPrompt = errors.New("nobody is asked once the tunnel is open")
@@ -35,23 +42,35 @@ func (p *prompter) close() {
 	p.closed = true
 }
 
-// Secret asks, or gives the last answer to the same prompt.
+// Secret asks, or gives the last answer to the same prompt. It gives that once a
+// connection: who asks again has refused it, and a server that sees the same wrong
+// password at every reconnect locks its user out. An answer is given to nobody if two
+// hosts asked the same, which ports and aliases do not tell apart in a prompt.
 func (p *prompter) Secret(ctx context.Context, prompt string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if answer, ok := p.answers[prompt]; p.closed && ok {
-		return answer, nil
-	} else if p.closed {
-		return "", errNoPrompt
+	k := p.answers[prompt]
+	if p.closed {
+		switch {
+		case k == nil, k.mixed:
+			return "", errNoPrompt
+		case k.conn == ctx:
+			delete(p.answers, prompt)
+			return "", errNoPrompt
+		}
+		k.conn = ctx
+		return k.answer, nil
 	}
 	answer, err := p.ask.Secret(ctx, prompt)
-	if err == nil {
-		if p.answers == nil {
-			p.answers = make(map[string]string)
-		}
-		p.answers[prompt] = answer
+	if err != nil {
+		return answer, err
 	}
-	return answer, err
+	if p.answers == nil {
+		p.answers = make(map[string]*kept)
+	}
+	mixed := k != nil && (k.mixed || k.conn != ctx && k.answer != answer)
+	p.answers[prompt] = &kept{answer, ctx, mixed}
+	return answer, nil
 }
 
 // Ask asks; its answers are not kept.

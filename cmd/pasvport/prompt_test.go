@@ -37,8 +37,12 @@ func TestPromptsEndWithTheStart(t *testing.T) {
 		t.Fatalf("got %q, %v", got, err)
 	}
 	p.close()
-	if got, err := p.Secret(ctx, "password: "); got != "right" || err != nil {
-		t.Errorf("got %q, %v; want what was typed last", got, err)
+	for range 2 { // reconnects
+		conn, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if got, err := p.Secret(conn, "password: "); got != "right" || err != nil {
+			t.Errorf("got %q, %v; want what was typed last", got, err)
+		}
 	}
 	if got, err := p.Secret(ctx, "other password: "); err != errNoPrompt {
 		t.Errorf("got %q, %v", got, err)
@@ -48,5 +52,59 @@ func TestPromptsEndWithTheStart(t *testing.T) {
 	}
 	if len(keyboard.answers) != 1 {
 		t.Error("the keyboard was read after the start")
+	}
+}
+
+// TestRefusedAnswerIsNotGivenAgain looks that a reconnect sends a password once, and
+// none that was refused.
+func TestRefusedAnswerIsNotGivenAgain(t *testing.T) {
+	p := &prompter{ask: &typist{answers: []string{"old"}}}
+	if _, err := p.Secret(t.Context(), "password: "); err != nil {
+		t.Fatal(err)
+	}
+	p.close()
+	first, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if got, err := p.Secret(first, "password: "); got != "old" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	second, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, ctx := range []context.Context{first, second} {
+		if got, err := p.Secret(ctx, "password: "); err != errNoPrompt {
+			t.Errorf("got %q, %v after a refusal", got, err)
+		}
+	}
+}
+
+// TestAnswersOfTwoHosts looks that no host gets the password of another that asks in
+// the same words.
+func TestAnswersOfTwoHosts(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		typed []string
+		want  string
+		err   error
+	}{
+		{"the same", []string{"both", "both"}, "both", nil},
+		{"different", []string{"jump's", "host's"}, "", errNoPrompt},
+	} {
+		p := &prompter{ask: &typist{answers: tt.typed}}
+		connect := func() (string, error) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			return p.Secret(ctx, "root@127.0.0.1's password: ")
+		}
+		for range tt.typed {
+			if _, err := connect(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.close()
+		for range tt.typed {
+			if got, err := connect(); got != tt.want || err != tt.err {
+				t.Errorf("%s: got %q, %v", tt.name, got, err)
+			}
+		}
 	}
 }
