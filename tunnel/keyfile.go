@@ -37,7 +37,7 @@ func readKeyFile(path string) *keyFile {
 	f := &keyFile{path: path, comment: path}
 	var comment string
 	f.pub, comment = loadPublic(path)
-	if f.data, f.err = os.ReadFile(path); f.err != nil {
+	if f.data, f.err = readRegular(path); f.err != nil {
 		var sys *fs.PathError
 		switch {
 		case f.pub != nil && errors.Is(f.err, fs.ErrNotExist):
@@ -71,6 +71,20 @@ func readKeyFile(path string) *keyFile {
 		f.err = err
 	}
 	return f
+}
+
+// readRegular reads a file unless it is a pipe or device: these may keep us waiting, or
+// have no end, and what was read from one is not there when the key is read again.
+func readRegular(path string) ([]byte, error) {
+	fi, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case fi.IsDir(): // which has its own error
+	case !fi.Mode().IsRegular():
+		return nil, errors.New("not a regular file")
+	}
+	return os.ReadFile(path)
 }
 
 func isLocked(err error) bool {
@@ -128,11 +142,11 @@ func parsePrivate(data, passphrase []byte) (any, error) {
 // loadPublic finds a public half, and its comment, as ssh does: in the file, in the
 // .pub beside it, or in the part of a private file that is not encrypted.
 func loadPublic(path string) (ssh.PublicKey, string) {
-	data, _ := os.ReadFile(path)
+	data, _ := readRegular(path)
 	if pub, comment := parsePublic(data); pub != nil {
 		return pub, comment
 	}
-	beside, _ := os.ReadFile(path + ".pub")
+	beside, _ := readRegular(path + ".pub")
 	if pub, comment := parsePublic(beside); pub != nil {
 		return pub, comment
 	}

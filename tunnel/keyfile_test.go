@@ -2,6 +2,8 @@ package tunnel
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -111,5 +113,25 @@ func rename(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.Rename(from, to); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A pipe would keep us waiting for who writes to it, and a device has no end.
+func TestKeyFileIsNoFile(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if out, err := exec.Command("mkfifo", pipe).CombinedOutput(); err != nil {
+		t.Fatalf("mkfifo: %v\n%s", err, out)
+	}
+	for _, path := range []string{pipe, "/dev/zero"} {
+		if f := readKeyFile(path); f.err == nil || f.err.Error() != "not a regular file" {
+			t.Errorf("%s: got %v", path, f.err)
+		}
+	}
+	half, pub := newKey(t, "")
+	if err := os.Symlink(pipe, half+".pub"); err != nil {
+		t.Fatal(err)
+	}
+	if f := readKeyFile(half); f.err != nil || f.pub == nil || !sameKey(f.pub, pub) {
+		t.Errorf("got %v", f.err)
 	}
 }
