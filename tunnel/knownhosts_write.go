@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
@@ -44,6 +45,10 @@ func knownHostsLine(name string, key ssh.PublicKey, hashed bool) (string, error)
 	return name + " " + string(ssh.MarshalAuthorizedKey(key)), nil
 }
 
+// lockPatience is how long a lock on known_hosts is waited for. We hold it for a moment; who
+// holds it longer is none of us, and does not keep ssh from writing either.
+const lockPatience = time.Second
+
 // openLocked opens a file to append to it, and locks it. ssh and ssh-keygen -R put a
 // new file in its place; a line must not go to the old one.
 func openLocked(file string) (*os.File, error) {
@@ -52,7 +57,7 @@ func openLocked(file string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		lockFile(f) // where it cannot be locked, writing once must do
+		tryLock(f) // where it cannot be locked, writing once must do
 		mine, err1 := f.Stat()
 		there, err2 := os.Stat(file)
 		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
@@ -61,6 +66,19 @@ func openLocked(file string) (*os.File, error) {
 		f.Close()
 	}
 	return nil, fmt.Errorf("%s is replaced all the time", file)
+}
+
+// tryLock waits for the lock on f, but not for ever. A goroutine that still waits then is
+// left behind; it ends with the other's lock.
+func tryLock(f *os.File) {
+	locked := make(chan struct{})
+	go func() { lockFile(f); close(locked) }()
+	timer := time.NewTimer(lockPatience)
+	defer timer.Stop()
+	select {
+	case <-locked:
+	case <-timer.C:
+	}
 }
 
 // appendLine appends line, which says that name has key, unless f says so.

@@ -139,6 +139,24 @@ func TestAddKnownHostReplaced(t *testing.T) {
 	}
 }
 
+// Somebody else may lock the file and keep the lock: ssh does not ask for it, and we
+// write all the same in the end.
+func TestAddKnownHostLocked(t *testing.T) {
+	file := writeFile(t, "known_hosts", "")
+	holder, err := openLocked(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	key := newSigner(t).PublicKey()
+	if err := addKnownHost(file, "host", key, false); err != nil {
+		t.Error(err)
+	}
+	if got, _ := os.ReadFile(file); string(got) != "host "+string(ssh.MarshalAuthorizedKey(key)) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestAddKnownHostFiles(t *testing.T) {
 	key := newSigner(t).PublicKey()
 	line := "host " + string(ssh.MarshalAuthorizedKey(key))
