@@ -63,13 +63,17 @@ func parseKnownHosts(data []byte, file string) (lines knownHosts, bad []error) {
 	for text := range bytes.Lines(data) {
 		n++
 		text, _, _ = bytes.Cut(text, []byte{0})
-		text = bytes.TrimSpace(text)
+		text = bytes.Trim(text, " \t\r\n")
 		if len(text) == 0 || text[0] == '#' {
 			continue
 		}
 		marker, patterns, key, _, _, err := ssh.ParseKnownHosts(text)
-		if err == nil && marker != "" && marker != "cert-authority" && marker != "revoked" {
+		switch {
+		case err != nil || marker == "":
+		case marker != "cert-authority" && marker != "revoked":
 			err = fmt.Errorf("unknown marker %q", marker)
+		case !bytes.HasPrefix(text[1:], []byte(marker+" ")): // as ssh has it
+			err = fmt.Errorf("no space after the marker %q", marker)
 		}
 		if err != nil {
 			bad = append(bad, fmt.Errorf("%s:%d: %w", file, n, noEOF(err)))
