@@ -244,13 +244,17 @@ func (s *serving) checkFTP(ctx context.Context, r *report, user string) {
 		c.mux.Logger = slog.New(slog.DiscardHandler) // the steps tell what went wrong
 	}
 	defer c.close()
+	prompts := s.prompts
+	if s.host.BatchMode {
+		prompts = nil
+	}
 	steps := []struct {
 		name string
 		walk func(context.Context) (detail string, err error)
 	}{
 		{"forwarding", c.forwarding},
 		{"banner", c.banner},
-		{"login", func(ctx context.Context) (string, error) { return c.login(ctx, user, s.prompts) }},
+		{"login", func(ctx context.Context) (string, error) { return c.login(ctx, user, prompts) }},
 		{"passive", c.passive},
 		{"active", c.active},
 	}

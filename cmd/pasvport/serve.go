@@ -142,11 +142,9 @@ func (o *options) prepare(destination string, stderr io.Writer, trace func(tunne
 	if o.viaSSH {
 		opts.SSH, opts.Stderr = o.sshArgs(destination), os.Stderr
 	}
-	if !host.BatchMode {
-		if ask := newAsker(); ask != nil {
-			s.prompts = &prompter{ask: ask}
-			opts.Prompter = s.prompts
-		}
+	if ask := newAsker(); ask != nil { // who has BatchMode is not asked
+		s.prompts = &prompter{ask: ask}
+		opts.Prompter = s.prompts
 	}
 	s.tunnel = tunnel.New(host, opts)
 	return s, nil
@@ -215,7 +213,7 @@ func (s *serving) connect(ctx context.Context) error {
 	if s.options.viaSSH {
 		return &sshError{err: err}
 	}
-	return &sshError{err, s.unmet.hints(err), unaskedHints(err, s.host, s.prompts != nil)}
+	return &sshError{err, s.unmet.hints(err), unaskedHints(err, s.host, s.prompts != nil && !s.host.BatchMode)}
 }
 
 // mux serves FTP clients with the server at addr.
