@@ -116,7 +116,7 @@ func (p *proxyConn) readStderr() {
 }
 
 // error is cause with what the command said. If the command has ended of itself, or
-// does in a moment, how it did is the cause.
+// does in a moment, how it did is the cause, unless what it led to spoke first.
 func (p *proxyConn) error(cause error) error {
 	if _, ok := errors.AsType[*ProxyCommandError](cause); ok {
 		return cause
@@ -124,6 +124,7 @@ func (p *proxyConn) error(cause error) error {
 	soon, cancel := context.WithTimeout(context.Background(), proxyGrace)
 	defer cancel()
 	e := &ProxyCommandError{Command: p.command, Code: -1, Err: cause}
+	_, greeted := errors.AsType[*GreetingError](cause)
 	for _, done := range []chan struct{}{p.exited, p.read} {
 		select {
 		case <-done:
@@ -138,7 +139,9 @@ func (p *proxyConn) error(cause error) error {
 	case <-p.exited:
 		if p.own {
 			e.Code = p.cmd.ProcessState.ExitCode()
-			e.Err = fmt.Errorf("ended with %v", p.cmd.ProcessState)
+			if !greeted {
+				e.Err = fmt.Errorf("ended with %v", p.cmd.ProcessState)
+			}
 		}
 	default:
 	}
