@@ -41,7 +41,7 @@ func startSSHD(t *testing.T, options ...string) *sshd {
 	}
 	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.path("host"))
 	run(t, "ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", s.path("host2"))
-	run(t, "ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", s.path("id"))
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.path("id"))
 	for range 5 { // the port is free now, and may not be in a moment
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
