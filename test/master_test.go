@@ -28,23 +28,16 @@ func TestSharedMaster(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "s")
-	// ssh runs the command once it has logged in, and its output comes out of ssh.
-	master := startProcess(t, exec.Command(program(t, "ssh"), "-F", ssh.config, "-M", "-S", socket, "-N", "-v", "testhost"))
-	master.waitFor(t, master.stderr, `setting up multiplex master socket`)
+	// LocalCommand is run when the socket is there.
+	master := startProcess(t, exec.Command(program(t, "ssh"), "-F", ssh.config, "-M", "-S", socket, "-N",
+		"-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo up", "testhost"))
+	master.waitFor(t, master.stdout, "up")
 	check := func() {
 		t.Helper()
 		if out, err := exec.Command("ssh", "-F", "none", "-S", socket, "-O", "check", "x").CombinedOutput(); err != nil {
 			t.Fatalf("the master is gone: %v: %s", err, out)
 		}
 	}
-	for err := error(os.ErrNotExist); err != nil; _, err = os.Stat(socket) {
-		select {
-		case <-t.Context().Done():
-			t.Fatal(err)
-		default:
-		}
-	}
-
 	for _, start := range []func(*testing.T, string) *ftpServer{startPyftpdlib, startVsftpd} {
 		server := start(t, "127.0.0.1")
 		content := noise(300_000)
