@@ -38,15 +38,14 @@ func (u *unmet) add(h *sshconf.Host) {
 
 // reasons are the options that may be why ssh gets in where pasvport does not.
 var reasons = []struct {
-	keywords []string
+	keyword  string
 	explains func(error) (host string, ok bool)
 }{
-	{[]string{"gssapiauthentication"}, serverTakes("gssapi-with-mic")},
-	{[]string{"gssapikeyexchange"}, serverTakes("gssapi-keyex")},
-	{[]string{"hostbasedauthentication", "enablesshkeysign"}, serverTakes("hostbased")},
-	{[]string{"pkcs11provider", "smartcarddevice", "securitykeyprovider", "usekeychain"}, serverTakes("publickey")},
-	{[]string{"kbdinteractivedevices"}, serverTakes("keyboard-interactive")},
-	{[]string{"verifyhostkeydns", "knownhostscommand", "hostkeyalgorithms"}, unknownKey},
+	{"gssapiauthentication", serverTakes("gssapi-with-mic")},
+	{"hostbasedauthentication", serverTakes("hostbased")},
+	{"pkcs11provider", serverTakes("publickey")},
+	{"securitykeyprovider", serverTakes("publickey")},
+	{"verifyhostkeydns", unknownKey},
 }
 
 // serverTakes is for a login that failed where the server would have taken method.
@@ -79,7 +78,7 @@ func (u *unmet) hints(err error) []string {
 			continue
 		}
 		for _, note := range u.notes[host] {
-			if slices.Contains(r.keywords, note.Keyword) {
+			if note.Keyword == r.keyword {
 				hints = append(hints, note.Text+"; --via-ssh lets the system's ssh log in")
 			}
 		}
