@@ -1,10 +1,10 @@
 // Command pasvport lets plain FTP clients talk to an FTP server through SSH.
 // README tells how; "pasvport --help" lists what it takes.
 //
-// It ends with 0 after a signal that asked it to stop, 1 when something other
-// than SSH failed, 2 for a command line or configuration that makes no sense,
-// and 255 when SSH failed, as ssh does; "pasvport exec" ends with its command's
-// own code.
+// It ends with 0 when all went well, a stop by a signal included, 1 when something
+// other than SSH failed, 2 for a command line or configuration that makes no sense,
+// and 255 when SSH failed, as ssh does, or a signal came before the tunnel was up;
+// "pasvport exec" ends with its command's own code, or 127 if there is none such.
 package main
 
 import (
