@@ -26,11 +26,7 @@ import (
 // listenAgent gives what connects to SSH_AUTH_SOCK to serve.
 func listenAgent(t *testing.T, serve func(net.Conn)) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "agent") // t.TempDir can be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "s")
+	path := filepath.Join(socketDir(t), "s")
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +45,6 @@ func listenAgent(t *testing.T, serve func(net.Conn)) {
 	t.Cleanup(func() {
 		ln.Close()
 		wg.Wait()
-		os.RemoveAll(dir)
 	})
 }
 
@@ -61,11 +56,7 @@ func serveAgent(t *testing.T, a agent.Agent) {
 // startSSHAgent runs OpenSSH's agent for the environment of the test, and adds the key files.
 func startSSHAgent(t *testing.T, files ...string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "agent") // t.TempDir can be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "s")
+	path := filepath.Join(socketDir(t), "s")
 	cmd := exec.Command(program(t, "ssh-agent"), "-D", "-a", path)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -77,7 +68,6 @@ func startSSHAgent(t *testing.T, files ...string) {
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
-		os.RemoveAll(dir)
 	})
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -46,16 +45,6 @@ func (s *sshd) sshArgs() []string {
 
 // quickKex spares ssh and sshd sntrup761, which takes them longer than all the rest.
 const quickKex = "-oKexAlgorithms=curve25519-sha256"
-
-func socketDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "m") // short, as a socket's name must be
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
 
 // startMaster starts a master; rest is "-N", or nothing and a command.
 func (s *sshd) startMaster(rest ...string) *sshMaster {
@@ -408,24 +397,6 @@ func fakeMaster(t *testing.T, serve func(net.Conn)) (path string) {
 	return path
 }
 
-// A lockedBuffer may be written to while it is read.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // Where there is no master to use, the connection is our own, as ssh's would be.
 func TestNoMaster(t *testing.T) {
 	stale := filepath.Join(socketDir(t), "s")
@@ -466,11 +437,11 @@ func TestNoMaster(t *testing.T) {
 		{name: "master if allowed", mode: "ask", path: fakeMaster(t, good)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var log lockedBuffer // a session that is cut off says so late
+			var log logbook // a session that is cut off says so late
 			h := s.host()
 			h.ControlMaster, h.ControlPath = tt.mode, tt.path
 			h.ConnectTimeout = time.Duration(tt.secs) * time.Second
-			tun := newTunnel(t, h, Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+			tun := newTunnel(t, h, Options{Logger: log.logger()})
 			before := s.logins.Load()
 			mustDial(t, tun, "echo:7")
 			if n := s.logins.Load() - before; n != 1 {

@@ -248,6 +248,17 @@ func writeFile(t testing.TB, name, text string) string {
 	return path
 }
 
+// socketDir is a directory with a name that is short, as a socket's must be.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // newKey makes a key file and tells its public half; a passphrase may be "".
 func newKey(t *testing.T, passphrase string) (path string, pub ssh.PublicKey) {
 	t.Helper()
