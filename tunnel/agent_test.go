@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -181,7 +180,7 @@ type stuckAgent struct {
 
 func (a *stuckAgent) Sign(ssh.PublicKey, []byte) (*ssh.Signature, error) {
 	<-a.stuck
-	return nil, errors.New("at last")
+	return &ssh.Signature{}, nil // an error would be printed by the library
 }
 
 // A signature by another algorithm than was asked for is not sent on.
