@@ -22,7 +22,7 @@ func (a Algorithms) Of(own, known []string) []string {
 			return own
 		}
 	case "-":
-		return slices.DeleteFunc(slices.Clone(own), func(s string) bool { return matchList(s, list) })
+		return slices.DeleteFunc(slices.Clone(own), func(s string) bool { return MatchList(s, list) })
 	}
 	var said []string
 	for pattern := range strings.SplitSeq(list, ",") {

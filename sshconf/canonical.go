@@ -80,7 +80,7 @@ func (p *parser) cnameRules() [][2]string {
 
 // follow goes from a name to what it is an alias of, where a rule allows it.
 func follow(rules [][2]string, name, cname string) string {
-	allowed := func(rule [2]string) bool { return matchList(name, rule[0]) && matchList(cname, rule[1]) }
+	allowed := func(rule [2]string) bool { return MatchList(name, rule[0]) && MatchList(cname, rule[1]) }
 	if cname != "" && slices.ContainsFunc(rules, allowed) {
 		return cname
 	}

@@ -163,7 +163,7 @@ func (p *parser) ignores(keyword string) (bool, error) {
 	return p.matchList(keyword, lower(list))
 }
 
-// match and matchList are those of pattern.go within bounds.
+// match and matchList are match and MatchList within bounds.
 func (p *parser) match(s, pattern string) (bool, error) {
 	return match(s, pattern), p.spend(s, pattern)
 }
@@ -172,7 +172,7 @@ func (p *parser) matchList(s, list string) (bool, error) {
 	if err := p.spend(s, list); err != nil {
 		return false, err
 	}
-	return matchList(s, list), nil
+	return MatchList(s, list), nil
 }
 
 var errBounds = errors.New("too many patterns to compare")

@@ -24,9 +24,9 @@ func match(s, pattern string) bool {
 	return strings.Trim(pattern[j:], "*") == ""
 }
 
-// matchList holds s against a list with commas: one pattern has to match and
-// no negated one may.
-func matchList(s, list string) bool {
+// MatchList holds s against a list of patterns with commas, as ssh_config(5) has
+// them: one has to match and none that begins with "!" may. Case counts.
+func MatchList(s, list string) bool {
 	matched := false
 	for pattern := range strings.SplitSeq(list, ",") {
 		pattern, negated := strings.CutPrefix(pattern, "!")

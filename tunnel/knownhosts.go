@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/pasvport/pasvport/sshconf"
 )
 
 // knownHosts holds lines of known_hosts files and what KnownHostsCommand says, in order.
@@ -174,18 +176,7 @@ func (l knownLine) match(name string) bool {
 	if l.hashed() {
 		return len(l.patterns) == 1 && matchHashed(l.patterns[0], name)
 	}
-	found := false
-	for _, p := range l.patterns {
-		p, not := strings.CutPrefix(p, "!")
-		if !matchPattern(strings.ToLower(p), name) {
-			continue
-		}
-		if not {
-			return false
-		}
-		found = true
-	}
-	return found
+	return sshconf.MatchList(name, strings.ToLower(strings.Join(l.patterns, ",")))
 }
 
 // matchHashed tells whether p is a hash of name: |1|salt|HMAC-SHA1(salt, name).
@@ -202,27 +193,4 @@ func matchHashed(p, name string) bool {
 	mac := hmac.New(sha1.New, key)
 	mac.Write([]byte(name))
 	return hmac.Equal(mac.Sum(nil), want)
-}
-
-// matchPattern matches s against p, where ? stands for one byte and * for any
-// number of them, in time proportional to the product of their lengths.
-func matchPattern(p, s string) bool {
-	star, retry := -1, 0 // the last * in p, and where in s to try again
-	i, j := 0, 0
-	for j < len(s) {
-		switch {
-		case i < len(p) && p[i] == '*':
-			star, retry = i, j
-			i++
-		case i < len(p) && (p[i] == '?' || p[i] == s[j]):
-			i++
-			j++
-		case star >= 0:
-			retry++
-			i, j = star+1, retry
-		default:
-			return false
-		}
-	}
-	return strings.Trim(p[i:], "*") == ""
 }
