@@ -273,9 +273,5 @@ func display(h *sshconf.Host) string {
 
 // address is where a host is dialled.
 func address(h *sshconf.Host) string {
-	port := h.Port
-	if port == 0 {
-		port = 22
-	}
-	return net.JoinHostPort(h.HostName, strconv.Itoa(port))
+	return net.JoinHostPort(h.HostName, strconv.Itoa(int(port(h))))
 }

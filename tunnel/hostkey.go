@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"bytes"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net"
@@ -327,13 +326,9 @@ func (c *hostCheck) changed(key ssh.PublicKey, lines knownHosts) error {
 // tooShort refuses RSA keys that are shorter than RequiredRSASize, or than any
 // should be.
 func (c *hostCheck) tooShort(key ssh.PublicKey) error {
-	k, ok := plain(key).(ssh.CryptoPublicKey)
-	if !ok {
-		return nil
-	}
-	pub, ok := k.CryptoPublicKey().(*rsa.PublicKey)
-	if least := max(c.host.RequiredRSASize, 1024); ok && pub.N.BitLen() < least {
-		return fmt.Errorf("it has %d bits, and RequiredRSASize is %d", pub.N.BitLen(), least)
+	least := max(c.host.RequiredRSASize, 1024)
+	if bits, ok := rsaBits(key); ok && bits < least {
+		return fmt.Errorf("it has %d bits, and RequiredRSASize is %d", bits, least)
 	}
 	return nil
 }

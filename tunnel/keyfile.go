@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
@@ -231,6 +232,16 @@ func plain(pub ssh.PublicKey) ssh.PublicKey {
 		return cert.Key
 	}
 	return pub
+}
+
+// rsaBits is how long a key is, if it is one of RSA.
+func rsaBits(pub ssh.PublicKey) (bits int, ok bool) {
+	if key, ok := plain(pub).(ssh.CryptoPublicKey); ok {
+		if key, ok := key.CryptoPublicKey().(*rsa.PublicKey); ok {
+			return key.N.BitLen(), true
+		}
+	}
+	return 0, false
 }
 
 // samePublic tells whether both are of one key pair, with a certificate or without.

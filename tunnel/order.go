@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -135,13 +134,8 @@ func (a *auth) judge(pub ssh.PublicKey) error {
 	if len(signatureAlgorithms(pub, a.accepted)) == 0 {
 		return fmt.Errorf("PubkeyAcceptedAlgorithms leaves out %s", pub.Type())
 	}
-	crypto, ok := plain(pub).(ssh.CryptoPublicKey)
-	if !ok {
-		return nil
-	}
-	key, ok := crypto.CryptoPublicKey().(*rsa.PublicKey)
-	if ok && key.N.BitLen() < a.host.RequiredRSASize {
-		return fmt.Errorf("RSA of %d bits, and RequiredRSASize is %d", key.N.BitLen(), a.host.RequiredRSASize)
+	if bits, ok := rsaBits(pub); ok && bits < a.host.RequiredRSASize {
+		return fmt.Errorf("RSA of %d bits, and RequiredRSASize is %d", bits, a.host.RequiredRSASize)
 	}
 	return nil
 }
@@ -152,7 +146,7 @@ func (a *auth) holder(id *identity) (*identity, error) {
 	if id.agent != nil {
 		return id, nil
 	}
-	can := []*identity{}
+	var can []*identity
 	if id.file != nil {
 		can = append(can, id)
 	}
