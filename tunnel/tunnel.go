@@ -147,8 +147,9 @@ func New(host *sshconf.Host, opts Options) *Tunnel {
 // is being made share the attempt and its outcome; it goes on as long as one of
 // them still waits. It tries in any case, while DialContext and Listen give the
 // error of a failed attempt again for a second, and up to a minute when attempts
-// go on failing or the login or host key was refused. Its errors hold a [ConnectError], [HostKeyError], [AuthError],
-// [ViaSSHError], or net.ErrClosed after Close.
+// go on failing or the login or host key was refused. Its errors hold a
+// [ConnectError], [HostKeyError], [AuthError], [ViaSSHError], or net.ErrClosed
+// after Close.
 func (t *Tunnel) Connect(ctx context.Context) error {
 	_, err := t.up(ctx, true)
 	return err
