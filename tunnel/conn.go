@@ -72,6 +72,8 @@ func (c *conn) Read(p []byte) (int, error) {
 		case c.rest = <-c.pieces:
 		case <-c.closed:
 			return 0, c.opError("read", net.ErrClosed)
+		case <-c.link.done:
+			c.rest = c.late()
 		}
 	}
 	switch {
@@ -87,6 +89,20 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.rest = piece{}
 	}
 	return n, nil
+}
+
+// late is what arrived before the link ended. The library passes the end on after
+// that, unless its goroutines block each other: see link.wait.
+func (c *conn) late() piece {
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case pc := <-c.pieces:
+		return pc
+	case <-c.closed:
+	case <-timer.C:
+	}
+	return piece{err: c.link.err}
 }
 
 // receive reads from the channel until it ends or the conn is closed.
@@ -119,12 +135,14 @@ type outcome struct {
 	err error
 }
 
-// send runs f, which sends something, unless the conn is closed; it does not wait
-// for f any longer when the conn gets closed meanwhile. The error is as Write's.
+// send runs f, which sends something, unless the conn or its link has ended; it does not wait
+// for f any longer when that happens meanwhile. The error is as Write's.
 func (c *conn) send(f func() (int, error)) (int, error) {
 	select {
 	case <-c.closed:
 		return 0, c.opError("write", net.ErrClosed)
+	case <-c.link.done: // a write that was left behind may still be at the channel
+		return 0, c.link.err
 	default:
 	}
 	results := make(chan outcome, 1)
@@ -145,6 +163,8 @@ func (c *conn) send(f func() (int, error)) (int, error) {
 		return r.n, c.opError("write", r.err)
 	case <-c.closed:
 		return 0, c.opError("write", net.ErrClosed)
+	case <-c.link.done:
+		return 0, c.link.err
 	}
 }
 
