@@ -92,7 +92,7 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // late is what arrived before the link ended. The library passes the end on after
-// that, unless its goroutines block each other: see link.wait.
+// that, unless it is stuck: see link.watch.
 func (c *conn) late() piece {
 	timer := time.NewTimer(grace)
 	defer timer.Stop()

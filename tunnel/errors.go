@@ -217,6 +217,7 @@ func (e *AlgorithmError) Unwrap() error { return e.Err }
 
 var (
 	errPeerClosed = errors.New("the server closed the connection")
+	errStuck      = errors.New("the SSH library has locked itself up in a key exchange")
 	errSilent     = fmt.Errorf("no answer to keepalives: %w", os.ErrDeadlineExceeded)
 )
 

@@ -20,6 +20,9 @@ const grace = 100 * time.Millisecond
 // endPatience is for the goroutines of a link that has ended.
 const endPatience = 10 * time.Second
 
+// watchEvery is how often it is looked whether the library still works.
+const watchEvery = 1500 * time.Millisecond
+
 // A link is one live SSH connection, perhaps inside another.
 type link struct {
 	host string // for messages
@@ -47,6 +50,7 @@ func start(host string, log *slog.Logger, conn ssh.Conn, chans <-chan ssh.NewCha
 	l := &link{host: host, log: log, ssh: conn, raw: raw, via: via, done: make(chan struct{}), silence: defaultInterval * (defaultCount + 1)}
 	l.wg.Go(func() { ssh.DiscardRequests(reqs) })
 	l.wg.Go(func() { l.dispatch(chans) })
+	l.wg.Go(l.watch)
 	l.wg.Go(func() {
 		err := noEOF(conn.Wait())
 		if via != nil && !via.alive() {
@@ -101,8 +105,8 @@ func (l *link) broken(err error) error {
 
 // wait returns when the link has ended and its goroutines are gone. Those of the
 // library can block each other for ever: when more than 64 packets wait for a key
-// exchange and the server closes a channel meanwhile, the loop that should read the
-// end of the exchange waits for them. They are left behind then.
+// exchange that we began and the server closes a channel meanwhile, the loop that
+// should read the server's part of the exchange waits for them. They are left behind then.
 func (l *link) wait() {
 	<-l.done
 	ended := make(chan struct{})
@@ -231,17 +235,51 @@ func (l *link) dial(ctx context.Context, host string, port uint32) (*conn, error
 	}
 }
 
+// watch ends the link when the library has locked itself up: see wait. It then
+// neither reads nor writes, as otherwise only for the moment in which it deals with
+// what came. Three looks in a row make sure that it was not just us who were stopped.
+func (l *link) watch() {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for last, same := int64(0), 0; ; {
+		select {
+		case <-ticker.C:
+		case <-l.done:
+			return
+		}
+		turns := l.raw.turns.Load()
+		if same++; turns != last || turns%2 == 1 || l.raw.writing.Load() > 0 {
+			last, same = turns, 0
+		}
+		if same == 3 {
+			l.fail(errStuck)
+			return
+		}
+	}
+}
+
 // A wire is the connection under SSH. It notes when the peer was last heard of.
 type wire struct {
 	net.Conn
 	epoch time.Time
 	heard atomic.Int64 // since epoch
 	end   atomic.Pointer[error]
+
+	turns   atomic.Int64 // beginnings and ends of Read: odd while one is on
+	writing atomic.Int64 // Writes that are on
 }
 
 func newWire(c net.Conn) *wire { return &wire{Conn: c, epoch: time.Now()} }
 
+func (w *wire) Write(p []byte) (int, error) {
+	w.writing.Add(1)
+	defer w.writing.Add(-1)
+	return w.Conn.Write(p)
+}
+
 func (w *wire) Read(p []byte) (int, error) {
+	w.turns.Add(1)
+	defer w.turns.Add(1)
 	n, err := w.Conn.Read(p)
 	if n > 0 {
 		w.heard.Store(int64(time.Since(w.epoch)))

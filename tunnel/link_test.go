@@ -7,9 +7,44 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
-// A deaf stream is one of a library whose goroutines block each other: nothing ends it.
+// A library that has locked itself up neither reads nor writes any more. One that
+// waits for the peer does either.
+func TestLockedUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		begin func(w *wire)
+		ends  bool
+	}{
+		"reads":         {func(w *wire) { w.Read(make([]byte, 1)) }, false},
+		"writes":        {func(w *wire) { w.Write(make([]byte, 1)) }, false},
+		"does neither":  {func(w *wire) {}, true},
+		"reads at last": {func(w *wire) { <-time.After(2 * watchEvery); w.Read(make([]byte, 1)) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := net.Pipe()
+				defer there.Close()
+				l := &link{host: "prod", log: slog.New(slog.DiscardHandler), raw: newWire(here), done: make(chan struct{})}
+				l.goes(l.watch)
+				go c.begin(l.raw)
+				<-time.After(10 * watchEvery)
+				if l.alive() == c.ends {
+					t.Errorf("alive: %v", l.alive())
+				}
+				l.fail(net.ErrClosed)
+				l.wait()
+				if c.ends && !errors.Is(l.err, errStuck) {
+					t.Errorf("got %v", l.err)
+				}
+			})
+		})
+	}
+}
+
+// A deaf stream is one of a library that has locked itself up: nothing ends it.
 type deaf struct{ ended chan struct{} }
 
 func (d deaf) Read([]byte) (int, error)  { <-d.ended; return 0, io.EOF }
@@ -27,12 +62,12 @@ func TestLostLinkEndsDeafStreams(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, f := range []func([]byte) (int, error){c.Read, c.Write} {
 		wg.Go(func() {
-			if _, err := f(make([]byte, 1)); !errors.Is(err, errSilent) {
+			if _, err := f(make([]byte, 1)); !errors.Is(err, errStuck) {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	l.fail(errSilent)
+	l.fail(errStuck)
 	wg.Wait()
 	c.Close()
 }
