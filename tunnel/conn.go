@@ -108,6 +108,7 @@ func (c *conn) late() piece {
 // receive reads from the channel until it ends or the conn is closed.
 func (c *conn) receive() {
 	for {
+		c.link.raw.calm(c.closed, c.link.done) // what is read may be answered with a packet
 		buf := chunks.Get().(*chunk)
 		n, err := c.ch.Read(buf[:])
 		if n == 0 {
@@ -179,10 +180,14 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	for len(p) > 0 && err == nil {
 		buf := chunks.Get().(*chunk)
 		part := buf[:copy(buf[:], p)]
+		sent := c.link.raw.sentSoFar()
 		var done int
 		done, err = c.send(func() (int, error) { return c.ch.Write(part) })
 		if err == nil {
 			chunks.Put(buf) // else whoever was left behind may have it still
+		}
+		if err == nil && c.link.ssh != nil {
+			c.link.raw.waitSent(sent+int64(done), c.closed, c.link.done)
 		}
 		n += done
 		p = p[done:]

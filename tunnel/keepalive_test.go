@@ -81,21 +81,29 @@ func (c memConn) SetWriteDeadline(time.Time) error { return nil }
 // memLink is a link to s over memory; freeze freezes it.
 func memLink(t *testing.T, s *server) (l *link, freeze func()) {
 	up, down := newPipe(), newPipe()
+	return memLinkOver(t, s, up, down, 0), func() {
+		up.set(func() { up.frozen = true })
+		down.set(func() { down.frozen = true })
+	}
+}
+
+// memLinkOver is a link to s by way of two pipes; it wants new keys after so many bytes.
+func memLinkOver(t *testing.T, s *server, up, down *pipe, rekey uint64) *link {
 	go s.serve(memConn{up, down})
 	w := newWire(memConn{down, up})
-	conn, chans, reqs, err := ssh.NewClientConn(w, "prod:22", &ssh.ClientConfig{HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+	conn, chans, reqs, err := ssh.NewClientConn(w, "prod:22", &ssh.ClientConfig{
+		Config:          ssh.Config{RekeyThreshold: rekey},
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l = start("prod", slog.New(slog.DiscardHandler), conn, chans, reqs, w, nil)
+	l := start("prod", slog.New(slog.DiscardHandler), conn, chans, reqs, w, nil)
 	t.Cleanup(func() {
 		l.fail(net.ErrClosed)
 		l.wait()
 	})
-	return l, func() {
-		up.set(func() { up.frozen = true })
-		down.set(func() { down.frozen = true })
-	}
+	return l
 }
 
 func TestKeepaliveNoticesSilence(t *testing.T) {

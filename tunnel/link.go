@@ -267,6 +267,10 @@ type wire struct {
 
 	turns   atomic.Int64 // beginnings and ends of Read: odd while one is on
 	writing atomic.Int64 // Writes that are on
+
+	mu   sync.Mutex
+	sent int64         // bytes
+	more chan struct{} // closed by the next Write; nil unless somebody waits for it
 }
 
 func newWire(c net.Conn) *wire { return &wire{Conn: c, epoch: time.Now()} }
@@ -274,7 +278,61 @@ func newWire(c net.Conn) *wire { return &wire{Conn: c, epoch: time.Now()} }
 func (w *wire) Write(p []byte) (int, error) {
 	w.writing.Add(1)
 	defer w.writing.Add(-1)
-	return w.Conn.Write(p)
+	n, err := w.Conn.Write(p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent += int64(n)
+	if w.more != nil {
+		close(w.more)
+		w.more = nil
+	}
+	return n, err
+}
+
+func (w *wire) sentSoFar() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent
+}
+
+// waitSent waits until that many bytes have gone out, or closed or done is. It takes
+// time in a key exchange only: the library then keeps packets back, and locks itself up
+// (see link.wait) when it keeps too many.
+func (w *wire) waitSent(total int64, closed, done <-chan struct{}) {
+	for {
+		w.mu.Lock()
+		if w.sent >= total {
+			w.mu.Unlock()
+			return
+		}
+		if w.more == nil {
+			w.more = make(chan struct{})
+		}
+		more := w.more
+		w.mu.Unlock()
+		select {
+		case <-more:
+		case <-closed:
+			return
+		case <-done:
+			return
+		}
+	}
+}
+
+// calm waits for the next Write if anybody is in waitSent.
+func (w *wire) calm(closed, done <-chan struct{}) {
+	w.mu.Lock()
+	more := w.more
+	w.mu.Unlock()
+	if more == nil {
+		return
+	}
+	select {
+	case <-more:
+	case <-closed:
+	case <-done:
+	}
 }
 
 func (w *wire) Read(p []byte) (int, error) {

@@ -9,7 +9,68 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
+
+// While we exchange keys, the library keeps back what is written. Were it too
+// much, the end of a stream that arrives meanwhile would lock the library up.
+func TestStreamsEndInAKeyExchange(t *testing.T) {
+	const size, more = 4 << 20, 1 << 20
+	synctest.Test(t, func(t *testing.T) {
+		s := unstarted(t)
+		accepted := make(chan ssh.Channel, 1)
+		s.opening = func(nc ssh.NewChannel, host string) bool {
+			ch, reqs, err := nc.Accept()
+			if err != nil {
+				t.Error(err)
+				return true
+			}
+			go ssh.DiscardRequests(reqs)
+			if host == "sink" {
+				io.Copy(io.Discard, ch)
+			} else {
+				accepted <- ch
+			}
+			return true
+		}
+		up, down := newPipe(), newPipe()
+		l := memLinkOver(t, s, up, down, size/4)
+		dial := func(host string) *conn {
+			c, err := l.dial(t.Context(), host, 7)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		dial("short")
+		short := <-accepted
+		c := dial("long")
+		long := <-accepted
+		sinks := []*conn{dial("sink"), dial("sink"), dial("sink")}
+
+		// This is on its way to us when we begin, before the server's part of the exchange.
+		down.set(func() { down.frozen = true })
+		short.Close()
+		long.Write(make([]byte, more))
+		var wg sync.WaitGroup
+		for _, c := range sinks {
+			wg.Go(func() {
+				if _, err := c.Write(make([]byte, size)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if _, err := io.CopyN(io.Discard, c, more); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		down.set(func() { down.frozen = false })
+		wg.Wait()
+	})
+}
 
 // A library that has locked itself up neither reads nor writes any more. One that
 // waits for the peer does either.

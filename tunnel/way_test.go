@@ -320,9 +320,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// Keys change all the time while several streams carry data both ways. No channel
-// ends meanwhile: a channel that the server closes during a key exchange, with 64
-// packets held back, makes x/crypto/ssh v0.58 wait for itself.
+// Keys change all the time while several streams carry data both ways.
 func TestRekey(t *testing.T) {
 	const streams, size = 4, 4 << 20
 	s := startSSHD(t, "MaxSessions 0")
