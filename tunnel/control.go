@@ -115,6 +115,7 @@ type master struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
+	mu     sync.Mutex // wg grows under it, until ctx ends
 	wg     sync.WaitGroup
 	turn   chan struct{} // who greets; the process's queue is short, and Go does not wait in it
 	alive  chan struct{} // its answers
@@ -187,6 +188,14 @@ func (m *master) Close() error {
 		m.ssh.stop()
 	}
 	return m.Conn.Close()
+}
+
+// wait returns when no stream is left, and none can come any more.
+func (m *master) wait() {
+	m.mu.Lock()
+	m.cancel()
+	m.mu.Unlock()
+	m.wg.Wait()
 }
 
 // watch reads what the master says, by way of r, until it ends.
@@ -290,6 +299,12 @@ func (m *master) open(host string, port uint32) (stream, error) {
 			err = &ssh.OpenChannelError{Reason: ssh.ResourceShortage, Message: err.Error()}
 		}
 		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx.Err() != nil {
+		s.cut()
+		return nil, net.ErrClosed
 	}
 	stop := context.AfterFunc(m.ctx, s.cut)
 	m.wg.Go(func() {
@@ -413,7 +428,7 @@ func startShared(host string, log *slog.Logger, m *master) *link {
 			err = m.ssh.why(err)
 		}
 		l.fail(err)
-		m.wg.Wait()
+		m.wait()
 	})
 	return l
 }

@@ -564,3 +564,46 @@ func isMaster(t *testing.T, socket string) bool {
 	}
 	return err == nil
 }
+
+// A stream that is opened while the link over a master ends is either waited for
+// or not opened.
+func TestMasterCloseWhileDialling(t *testing.T) {
+	s := startSSHD(t, plainShell)
+	m := s.startMaster("-N")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	addr := ln.Addr().String()
+	go func() {
+		for {
+			far, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			far.Close()
+		}
+	}()
+	for range 100 {
+		tun := newTunnel(t, m.host(), Options{})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for {
+					c, err := tun.DialContext(t.Context(), "tcp", addr)
+					if err != nil {
+						if !errors.Is(err, net.ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+					c.Close()
+				}
+			})
+		}
+		mustDial(t, tun, addr)
+		tun.Close()
+		wg.Wait()
+	}
+}
