@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -71,7 +72,12 @@ func TestOrderIsSSHs(t *testing.T) {
 	if err := os.WriteFile(file("copy"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defaults := []string{"/root/.ssh/id_rsa", "/root/.ssh/id_ed25519"}
+	me, err := user.Current() // ssh's home is the password database's
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := filepath.Join(me.HomeDir, ".ssh")
+	defaults := []string{filepath.Join(home, "id_rsa"), filepath.Join(home, "id_ed25519")}
 
 	_, stranger := newKey(t, "")
 	s := newServer(t, takes(stranger))
@@ -146,7 +152,7 @@ func TestOrderIsSSHs(t *testing.T) {
 			startSSHAgent(t, agent...)
 			var want []string
 			for _, line := range planned(t, s.addr, options) {
-				_, err := os.Stat("/root/.ssh/" + strings.Fields(line)[0])
+				_, err := os.Stat(filepath.Join(home, strings.Fields(line)[0]))
 				left := tt.defaultFiles && strings.HasPrefix(line, "id_") && err != nil
 				for _, less := range tt.less {
 					left = left || strings.HasPrefix(line, less+" ")
