@@ -1,6 +1,7 @@
 package sshconf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -231,7 +232,7 @@ func agentSocket(said, expanded string) string {
 	case isNone(said):
 		return "none"
 	case isVariable && !strings.HasPrefix(name, "{"):
-		return or(os.Getenv(name), "none")
+		return cmp.Or(os.Getenv(name), "none")
 	}
 	return expanded
 }
@@ -291,7 +292,7 @@ func (o options) jumps(h *Host, toks tokens) ([]string, error) {
 	if last.port == 0 {
 		last.port = 22
 	}
-	if last.host == h.HostName && last.port == h.Port && or(last.user, h.User) == h.User {
+	if last.host == h.HostName && last.port == h.Port && cmp.Or(last.user, h.User) == h.User {
 		return nil, fmt.Errorf("jump host loop via %q", last.host)
 	}
 	return hops, nil

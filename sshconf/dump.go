@@ -1,6 +1,7 @@
 package sshconf
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,14 +81,14 @@ func (o options) show(h *Host, expanded map[string]string) map[string][]string {
 		alive = ServerAliveDefault
 	}
 	put("serveraliveinterval", strconv.Itoa(int(alive/time.Second)))
-	put("rekeylimit", or(o.get("rekeylimit bytes"), "0"), or(o.get("rekeylimit time"), "0"))
+	put("rekeylimit", cmp.Or(o.get("rekeylimit bytes"), "0"), cmp.Or(o.get("rekeylimit time"), "0"))
 	if h.HostKeyAlias != "" {
 		put("hostkeyalias", h.HostKeyAlias)
 	}
 	for name, value := range expanded {
 		put(name, value)
 	}
-	put("userknownhostsfile", or(strings.Join(h.UserKnownHostsFiles, " "), "none"))
+	put("userknownhostsfile", cmp.Or(strings.Join(h.UserKnownHostsFiles, " "), "none"))
 	if _, ok := shown["globalknownhostsfile"]; !ok {
 		put("globalknownhostsfile", h.GlobalKnownHostsFiles...)
 	} else if isNone(o.get("globalknownhostsfile")) {

@@ -1,6 +1,7 @@
 package sshconf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -133,7 +134,7 @@ func (p *parser) matchExec(next func() (string, error), needed bool) (bool, erro
 func (p *parser) hostName() string {
 	said := p.o.get("hostname")
 	if said == "" || p.final {
-		return or(said, p.host)
+		return cmp.Or(said, p.host)
 	}
 	name, err := expand(said, tokens{'h': p.host}, onlyTokens)
 	if err != nil {
@@ -142,7 +143,7 @@ func (p *parser) hostName() string {
 	return name
 }
 
-func (p *parser) user() string { return or(p.o.get("user"), p.acct.name) }
+func (p *parser) user() string { return cmp.Or(p.o.get("user"), p.acct.name) }
 
 // tokens are those in force at this place of the files.
 func (p *parser) tokens() (tokens, error) {
@@ -154,7 +155,7 @@ func (p *parser) tokens() (tokens, error) {
 	host := p.hostName()
 	port, _ := parsePort(p.o.get("port"))
 	return newTokens(p.acct, remote{
-		host: host, alias: p.original, keyAlias: or(p.o.get("hostkeyalias"), host),
+		host: host, alias: p.original, keyAlias: cmp.Or(p.o.get("hostkeyalias"), host),
 		user: p.user(), port: port, jump: lastHop(p.o.get("proxyjump")),
 	})
 }
@@ -220,7 +221,7 @@ func networks() ([]string, error) {
 // goes nowhere, what they complain of to stderr.
 func runner(stderr io.Writer) func(string) (bool, error) {
 	return func(command string) (bool, error) {
-		cmd := exec.Command(or(os.Getenv("SHELL"), "/bin/sh"), "-c", command)
+		cmd := exec.Command(cmp.Or(os.Getenv("SHELL"), "/bin/sh"), "-c", command)
 		cmd.Stderr = stderr
 		err := cmd.Run()
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {

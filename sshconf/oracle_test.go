@@ -2,6 +2,7 @@ package sshconf
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand"
 	"os"
@@ -532,8 +533,8 @@ func compareHost(t *testing.T, what string, h *Host, want map[string][]string) {
 		{"batchmode", yes(h.BatchMode)},
 		{"hashknownhosts", yes(h.HashKnownHosts)},
 		{"hostkeyalias", h.HostKeyAlias},
-		{"userknownhostsfile", or(strings.Join(h.UserKnownHostsFiles, " "), "none")},
-		{"globalknownhostsfile", or(strings.Join(h.GlobalKnownHostsFiles, " "), "none")},
+		{"userknownhostsfile", cmp.Or(strings.Join(h.UserKnownHostsFiles, " "), "none")},
+		{"globalknownhostsfile", cmp.Or(strings.Join(h.GlobalKnownHostsFiles, " "), "none")},
 		{"knownhostscommand", h.KnownHostsCommand},
 		{"stricthostkeychecking", h.StrictHostKeyChecking},
 		{"nohostauthenticationforlocalhost", yes(h.NoHostAuthenticationForLocalhost)},

@@ -17,6 +17,7 @@
 package sshconf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -90,9 +91,9 @@ func (r *Resolver) parser() (*parser, error) {
 	if err != nil {
 		return nil, err
 	}
-	acct.home = or(r.Home, acct.home)
+	acct.home = cmp.Or(r.Home, acct.home)
 	p := &parser{o: make(options), acct: acct, outside: r.outside}
-	p.system = or(p.system, "/etc/ssh")
+	p.system = cmp.Or(p.system, "/etc/ssh")
 	if p.read == nil {
 		p.read = readFile
 	}
@@ -151,7 +152,7 @@ func (r *Resolver) passes(p *parser) error {
 	if err := r.files(p); err != nil {
 		return fmt.Errorf("reading ssh's configuration for %q: %w", p.original, err)
 	}
-	name, err := expand(or(p.o.get("hostname"), "%h"), tokens{'h': p.original}, onlyTokens)
+	name, err := expand(cmp.Or(p.o.get("hostname"), "%h"), tokens{'h': p.original}, onlyTokens)
 	if err != nil {
 		return fmt.Errorf("resolving %q: HostName: %w", p.original, err)
 	}
@@ -200,11 +201,4 @@ func (r *Resolver) files(p *parser) error {
 		}
 	}
 	return nil
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -1,6 +1,7 @@
 package sshconf
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
@@ -133,7 +134,7 @@ func (t tokens) far() tokens {
 
 func (h *Host) remote() remote {
 	return remote{
-		host: h.HostName, alias: h.Alias, keyAlias: or(h.HostKeyAlias, h.Alias), user: h.User, port: h.Port,
+		host: h.HostName, alias: h.Alias, keyAlias: cmp.Or(h.HostKeyAlias, h.Alias), user: h.User, port: h.Port,
 		jump: lastHop(strings.Join(h.ProxyJump, ",")),
 	}
 }

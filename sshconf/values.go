@@ -1,6 +1,7 @@
 package sshconf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -385,7 +386,7 @@ func parseSize(s string) (int64, error) {
 		number = number[:i]
 	}
 	whole, fraction, _ := strings.Cut(number, ".")
-	n, err := strconv.ParseInt(or(whole, "0"), 10, 64)
+	n, err := strconv.ParseInt(cmp.Or(whole, "0"), 10, 64)
 	if err != nil || n > math.MaxInt64/unit || n < 0 || len(fraction) > 18 {
 		return 0, bad
 	}
