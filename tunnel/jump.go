@@ -25,7 +25,7 @@ func (t *Tunnel) connect(ctx context.Context) (*link, error) {
 	if l := t.shared(ctx, t.host); l != nil {
 		return l, nil
 	}
-	hosts, err := t.route(t.host, 0)
+	hosts, err := Route(t.host, t.opts.Jump)
 	if err != nil {
 		return nil, err
 	}
@@ -55,10 +55,15 @@ func (t *Tunnel) connect(ctx context.Context) (*link, error) {
 	return last, nil
 }
 
-// route lists the hosts to pass on the way to h, and h. The hops of one ProxyJump
+// Route lists the SSH servers on the way to h, with h as the last; jump resolves the
+// hops of ProxyJump, and may be nil where there are none. The hops of one ProxyJump
 // are reached one from the other, so only the first one's own ProxyJump or
-// ProxyCommand counts.
-func (t *Tunnel) route(h *sshconf.Host, depth int) ([]*sshconf.Host, error) {
+// ProxyCommand counts. An error is a [ConnectError].
+func Route(h *sshconf.Host, jump func(hop string) (*sshconf.Host, error)) ([]*sshconf.Host, error) {
+	return route(h, jump, 0)
+}
+
+func route(h *sshconf.Host, jump func(string) (*sshconf.Host, error), depth int) ([]*sshconf.Host, error) {
 	if len(h.ProxyJump) == 0 {
 		return []*sshconf.Host{h}, nil
 	}
@@ -68,18 +73,18 @@ func (t *Tunnel) route(h *sshconf.Host, depth int) ([]*sshconf.Host, error) {
 	if depth+len(h.ProxyJump) > maxHops {
 		return fail(fmt.Errorf("more than %d hops of ProxyJump, or a circle", maxHops))
 	}
-	if t.opts.Jump == nil {
+	if jump == nil {
 		return fail(errors.New("ProxyJump: nothing resolves its hops"))
 	}
 	var hosts []*sshconf.Host
 	for i, name := range h.ProxyJump {
-		hop, err := t.opts.Jump(name)
+		hop, err := jump(name)
 		if err != nil {
 			return fail(fmt.Errorf("ProxyJump %q: %w", name, err))
 		}
 		way := []*sshconf.Host{hop}
 		if i == 0 {
-			if way, err = t.route(hop, depth+len(h.ProxyJump)); err != nil {
+			if way, err = route(hop, jump, depth+len(h.ProxyJump)); err != nil {
 				return nil, err
 			}
 		}

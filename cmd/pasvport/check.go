@@ -126,31 +126,15 @@ func (o *options) checkedServer() (string, error) {
 	return server, o.suits(server)
 }
 
-// way lists the SSH servers on the way, the destination last. What cannot be
-// resolved is left out, for Connect says so.
+// way lists the SSH servers on the way, the destination last. Where hops cannot be
+// resolved it is the destination alone, for Connect says why.
 func (s *serving) way() []*sshconf.Host {
-	var before func(h *sshconf.Host, depth int) []*sshconf.Host
-	before = func(h *sshconf.Host, depth int) []*sshconf.Host {
-		var hosts []*sshconf.Host
-		for i, name := range h.ProxyJump {
-			hop, err := s.jump(name)
-			if err != nil || depth == maxDepth {
-				return nil
-			}
-			if i == 0 {
-				hosts = before(hop, depth+1)
-			}
-			hosts = append(hosts, hop)
-		}
-		return hosts
+	hosts, err := tunnel.Route(s.host, s.jump)
+	if err != nil || s.options.viaSSH { // the hops are ssh's business then
+		return []*sshconf.Host{s.host}
 	}
-	if s.options.viaSSH {
-		return []*sshconf.Host{s.host} // the rest is ssh's business
-	}
-	return append(before(s.host, 0), s.host)
+	return hosts
 }
-
-const maxDepth = 16
 
 // sshSteps are the steps to the i-th server of the way, as far as they can be
 // known before.
