@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -56,8 +55,9 @@ type piece struct {
 	err  error
 }
 
-// Read reads what the peer sent. At the end it returns io.EOF, or a *LostError if
-// the link is known to be gone; io.EOF is a clean end only if EOFErr says so.
+// Read reads what the peer sent. It returns io.EOF only if the peer has ended the
+// stream, and a *LostError, which is an io.ErrUnexpectedEOF, if the link has ended.
+// What a dead link had still to give may be lost.
 func (c *conn) Read(p []byte) (int, error) {
 	c.reading.Do(func() { go c.receive() })
 	c.rmu.Lock()
@@ -68,19 +68,13 @@ func (c *conn) Read(p []byte) (int, error) {
 	default:
 	}
 	if c.rest.buf == nil && c.rest.err == nil {
-		select {
-		case c.rest = <-c.pieces:
-		case <-c.closed:
-			return 0, c.opError("read", net.ErrClosed)
-		case <-c.link.done:
-			c.rest = c.late()
+		pc := c.next()
+		if pc.err == net.ErrClosed {
+			return 0, c.opError("read", pc.err)
 		}
+		c.rest = pc
 	}
-	switch {
-	case c.rest.buf != nil:
-	case !c.link.alive():
-		return 0, c.link.err
-	default:
+	if c.rest.buf == nil {
 		return 0, c.rest.err
 	}
 	n := copy(p, c.rest.data)
@@ -89,6 +83,28 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.rest = piece{}
 	}
 	return n, nil
+}
+
+// next waits for a piece. What it says of the end is true.
+func (c *conn) next() piece {
+	var pc piece
+	select {
+	case pc = <-c.pieces:
+	case <-c.closed:
+		return piece{err: net.ErrClosed}
+	case <-c.link.done:
+		pc = c.late()
+	}
+	switch {
+	case pc.err == nil:
+	case !c.link.alive():
+		pc.err = c.link.err
+	case pc.err == io.EOF:
+		if err := c.link.prove(c.closed); err != nil {
+			pc.err = err
+		}
+	}
+	return pc
 }
 
 // late is what arrived before the link ended. The library passes the end on after
@@ -218,12 +234,6 @@ func (c *conn) Close() error {
 	})
 	return nil
 }
-
-// EOFErr tells, after Read returned io.EOF, whether the peer ended the stream:
-// nil if so, a *LostError if the link died, or if it was not shown to live within
-// the keepalive limit or before the end of ctx. It takes a round trip, which all who
-// ask at the same time share.
-func (c *conn) EOFErr(ctx context.Context) error { return c.link.prove(ctx) }
 
 func (c *conn) LocalAddr() net.Addr  { return c.local }
 func (c *conn) RemoteAddr() net.Addr { return c.remote }

@@ -138,13 +138,10 @@ func TestMaster(t *testing.T) {
 	if got, err := io.ReadAll(c); string(got) != "down" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if err := c.EOFErr(t.Context()); err != nil {
-		t.Errorf("EOFErr: %v", err)
-	}
 
 	for range 1000 {
-		if err := c.EOFErr(t.Context()); err != nil {
-			t.Fatalf("EOFErr: %v", err)
+		if err := c.link.prove(nil); err != nil {
+			t.Fatal(err)
 		}
 	}
 
@@ -230,9 +227,6 @@ func TestMasterTransfers(t *testing.T) {
 			if err != nil || len(got) != len(data)+len(sum) || !bytes.Equal(got[:len(sum)], sum[:]) || !bytes.Equal(got[len(sum):], data) {
 				t.Errorf("stream %d: %d bytes, %v", i, len(got), err)
 			}
-			if err := c.(*conn).EOFErr(t.Context()); err != nil {
-				t.Error(err)
-			}
 			if _, err := tun.DialContext(t.Context(), "tcp", "127.0.0.1:1"); !errors.As(err, new(*OpenError)) {
 				t.Error(err)
 			}
@@ -276,10 +270,7 @@ func TestMasterEnds(t *testing.T) {
 				ended := make(chan error, 1)
 				go func() { ended <- end(s, m) }()
 				_, err := io.Copy(io.Discard, c)
-				if err != nil {
-					wantAs[*LostError](t, err)
-				}
-				wantAs[*LostError](t, c.EOFErr(t.Context()))
+				wantAs[*LostError](t, err)
 				if err := <-ended; err != nil {
 					t.Error(err)
 				}
@@ -485,8 +476,8 @@ func TestMasterOfHop(t *testing.T) {
 		t.Error(err)
 	}
 	m.cmd.Process.Kill()
-	io.Copy(io.Discard, c)
-	wantAs[*LostError](t, c.EOFErr(t.Context()))
+	_, err := io.Copy(io.Discard, c)
+	wantAs[*LostError](t, err)
 }
 
 // A master that is stopped proves nothing, and blocks nobody for ever.
@@ -501,10 +492,12 @@ func TestStoppedMaster(t *testing.T) {
 	if err := m.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	stop := make(chan struct{})
+	close(stop)
+	if err := c.link.prove(stop); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	wantAs[*LostError](t, c.EOFErr(ctx))
-	ctx, cancel = context.WithCancel(t.Context())
 	dialled := make(chan error)
 	go func() {
 		_, err := tun.DialContext(ctx, "tcp", addr)

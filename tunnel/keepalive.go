@@ -1,7 +1,7 @@
 package tunnel
 
 import (
-	"context"
+	"net"
 	"sync"
 	"time"
 
@@ -72,8 +72,8 @@ func (l *link) roundTrip() error {
 
 // await waits for p until the peer has been silent for the given time, counted
 // from now at the earliest; whatever it sends is a sign of life, for an answer may
-// be queued behind a lot of data.
-func (l *link) await(ctx context.Context, p *ping, silence time.Duration) error {
+// be queued behind a lot of data. A closed stop ends it too.
+func (l *link) await(p *ping, silence time.Duration, stop <-chan struct{}) error {
 	began := time.Now()
 	timer := time.NewTimer(silence)
 	defer timer.Stop()
@@ -90,8 +90,8 @@ func (l *link) await(ctx context.Context, p *ping, silence time.Duration) error 
 				return &LostError{Host: l.host, Err: errSilent}
 			}
 			timer.Reset(rest)
-		case <-ctx.Done():
-			return &LostError{Host: l.host, Err: ctx.Err()}
+		case <-stop:
+			return net.ErrClosed
 		case <-l.done:
 			select {
 			case <-p.done: // it was answered before the end
@@ -105,9 +105,36 @@ func (l *link) await(ctx context.Context, p *ping, silence time.Duration) error 
 	}
 }
 
-// prove returns nil once a round trip that began after the call has come back.
-func (l *link) prove(ctx context.Context) error {
-	return l.await(ctx, l.ping(), l.silence)
+// prove is for who was told of the end of a stream. It returns nil if the peer
+// has ended it, and an error if it was the end of the link.
+//
+// The library ends all streams when its loop that reads the connection has ended: after a
+// failure to read, a bad MAC, a disconnect message. So if that loop goes on
+// reading now, the end came in a packet of the peer's. Failures of the connection below are
+// noted before the library hears of them. What is left is a peer that breaks the
+// protocol inside of good packets; it could as well send a false end.
+//
+// A master answers no more when it has lost its connection, and its pipes end after that.
+func (l *link) prove(stop <-chan struct{}) error {
+	if l.master != nil {
+		return l.await(l.ping(), l.silence, stop)
+	}
+	for {
+		yes, changed := l.raw.readsOn()
+		if yes {
+			return nil
+		}
+		if err := l.raw.ended(); err != nil {
+			return l.broken(err)
+		}
+		select {
+		case <-changed:
+		case <-stop:
+			return net.ErrClosed
+		case <-l.done:
+			return l.err
+		}
+	}
 }
 
 // keepAlive has the link notice a peer that has been silent for interval*(count+1).
@@ -123,7 +150,7 @@ func (l *link) keepAlive(interval time.Duration, count int) {
 			case <-l.done:
 				return
 			}
-			if l.await(context.Background(), l.ping(), interval*time.Duration(count)) != nil {
+			if l.await(l.ping(), interval*time.Duration(count), nil) != nil {
 				l.fail(errSilent)
 				return
 			}

@@ -128,7 +128,8 @@ func TestKeepaliveNoticesSilence(t *testing.T) {
 		if took := time.Since(began); took > 40*time.Second {
 			t.Errorf("noticed after %v", took)
 		}
-		wantAs[*LostError](t, c.EOFErr(t.Context()))
+		_, err = c.Read(make([]byte, 1))
+		wantAs[*LostError](t, err)
 	})
 }
 
@@ -169,7 +170,8 @@ func TestKeepaliveWhileWritesBlock(t *testing.T) {
 	l.keepAlive(10*time.Millisecond, 1)
 	_, err = c.Write(make([]byte, 1<<20))
 	wantAs[*LostError](t, err)
-	wantAs[*LostError](t, c.EOFErr(t.Context()))
+	_, err = c.Read(make([]byte, 1))
+	wantAs[*LostError](t, err)
 	l.wait()
 	copying.Wait()
 }
@@ -214,7 +216,7 @@ func TestKeepaliveTakesAnySignOfLife(t *testing.T) {
 	})
 }
 
-func TestEOFProofsAreShared(t *testing.T) {
+func TestRoundTripsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := unstarted(t)
 		held := make(chan *ssh.Request, 10)
@@ -225,16 +227,16 @@ func TestEOFProofsAreShared(t *testing.T) {
 		l, _ := memLink(t, s)
 		var wg sync.WaitGroup
 		answered := make(chan int, 20)
-		prove := func(i int) {
-			if err := l.prove(t.Context()); err != nil {
+		ask := func(i int) {
+			if err := l.await(l.ping(), l.silence, nil); err != nil {
 				t.Error(err)
 			}
 			answered <- i
 		}
-		wg.Go(func() { prove(0) })
+		wg.Go(func() { ask(0) })
 		first := <-held
 		for i := range 10 {
-			wg.Go(func() { prove(i + 1) })
+			wg.Go(func() { ask(i + 1) })
 		}
 		synctest.Wait()
 		first.Reply(false, nil)
@@ -250,23 +252,21 @@ func TestEOFProofsAreShared(t *testing.T) {
 	})
 }
 
-func TestEOFProofHasALimit(t *testing.T) {
+func TestRoundTripHasALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := unstarted(t)
 		s.globals = func(*ssh.Request) bool { return true }
 		l, _ := memLink(t, s) // no keepalives
 		began := time.Now()
-		if err := l.prove(t.Context()); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := l.await(l.ping(), l.silence, nil); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(began); took != 40*time.Second {
 			t.Errorf("after %v", took)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		err := l.prove(ctx)
-		wantAs[*LostError](t, err)
-		if !errors.Is(err, context.DeadlineExceeded) || !l.alive() {
+		stop := make(chan struct{})
+		close(stop)
+		if err := l.await(l.ping(), l.silence, stop); !errors.Is(err, net.ErrClosed) || !l.alive() {
 			t.Errorf("got %v, alive %v", err, l.alive())
 		}
 	})

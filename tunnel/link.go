@@ -271,6 +271,7 @@ type wire struct {
 	mu   sync.Mutex
 	sent int64         // bytes
 	more chan struct{} // closed by the next Write; nil unless somebody waits for it
+	turn chan struct{} // closed by the next Read, or failure; nil unless somebody waits for it
 }
 
 func newWire(c net.Conn) *wire { return &wire{Conn: c, epoch: time.Now()} }
@@ -279,6 +280,9 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.writing.Add(1)
 	defer w.writing.Add(-1)
 	n, err := w.Conn.Write(p)
+	if err != nil {
+		w.fail(err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent += int64(n)
@@ -338,14 +342,45 @@ func (w *wire) calm(closed, done <-chan struct{}) {
 func (w *wire) Read(p []byte) (int, error) {
 	w.turns.Add(1)
 	defer w.turns.Add(1)
+	w.tell()
 	n, err := w.Conn.Read(p)
 	if n > 0 {
 		w.heard.Store(int64(time.Since(w.epoch)))
 	}
 	if err != nil {
-		w.end.Store(&err)
+		w.fail(err)
 	}
 	return n, err
+}
+
+// fail notes an error before the library hears of it; the first one stands.
+func (w *wire) fail(err error) {
+	w.end.CompareAndSwap(nil, &err)
+	w.tell()
+}
+
+// tell wakes who waits for a turn.
+func (w *wire) tell() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.turn != nil {
+		close(w.turn)
+		w.turn = nil
+	}
+}
+
+// readsOn tells whether the library is reading right now, with no failure so far.
+// If not, changed is closed when that may be different.
+func (w *wire) readsOn() (yes bool, changed <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.turns.Load()%2 == 1 && w.ended() == nil {
+		return true, nil
+	}
+	if w.turn == nil {
+		w.turn = make(chan struct{})
+	}
+	return false, w.turn
 }
 
 // quiet is for how long nothing has come.
@@ -353,7 +388,7 @@ func (w *wire) quiet() time.Duration {
 	return time.Since(w.epoch) - time.Duration(w.heard.Load())
 }
 
-// ended is the error that reading ended with, or nil.
+// ended is the error that reading or writing ended with, or nil.
 func (w *wire) ended() error {
 	if err := w.end.Load(); err != nil {
 		return *err

@@ -280,7 +280,7 @@ func TestProxyCommandTerminal(t *testing.T) {
 	if terminal {
 		fmt.Println("press Ctrl-C")
 		<-signals
-		if err := tun.link.prove(t.Context()); err != nil {
+		if err := tun.link.await(tun.link.ping(), tun.link.silence, nil); err != nil {
 			t.Error(err)
 		}
 	}

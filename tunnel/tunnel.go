@@ -7,8 +7,7 @@
 //
 // What comes out behaves as a TCP connection does: it can be closed by halves,
 // closing it frees whoever is blocked in it, and a link that broke reads as a
-// [LostError]. The one thing that it cannot see at once is told by EOFErr: see
-// [Tunnel.DialContext].
+// [LostError], never as the end of a stream.
 //
 // The way there is TCP, other SSH servers (ProxyJump), or a ProxyCommand, which the
 // user's shell runs as ssh has it run: it may use the terminal, and ends with the
@@ -159,12 +158,10 @@ func (t *Tunnel) Connect(ctx context.Context) error {
 // a numeric port; network is tcp, tcp4 or tcp6 and tells the server nothing. It
 // connects first when there is no live connection. The end of ctx ends the
 // dialling at once and has no say over the stream. A refusal by the server is an
-// [OpenError]. There are no deadlines.
+// [OpenError].
 //
-// The stream has CloseWrite() error. It also has EOFErr(context.Context) error,
-// for x/crypto/ssh ends a stream with io.EOF as well when the connection under
-// it dies: asked after io.EOF, EOFErr makes sure by a round trip and returns nil
-// when the peer did end the stream, else a [LostError].
+// The stream has CloseWrite() error and no deadlines. Reading it gives io.EOF only
+// when the peer has ended it, and a [LostError] when the connection has died.
 func (t *Tunnel) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	host, port, err := splitAddr(network, addr)
 	if err != nil {

@@ -31,9 +31,6 @@ func TestStream(t *testing.T) {
 	if got, err := io.ReadAll(c); err != nil || string(got) != "there and back" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if err := c.EOFErr(t.Context()); err != nil {
-		t.Errorf("EOFErr: %v", err)
-	}
 	if got := c.RemoteAddr().String(); got != "echo:7" {
 		t.Errorf("RemoteAddr: %s", got)
 	}
@@ -143,10 +140,7 @@ func TestLostAndReconnect(t *testing.T) {
 	}
 	s.killAll()
 	_, err = c.Read(make([]byte, 1))
-	if err != io.EOF {
-		wantAs[*LostError](t, err)
-	}
-	lost := wantAs[*LostError](t, c.EOFErr(t.Context()))
+	lost := wantAs[*LostError](t, err)
 	if !errors.Is(lost, io.ErrUnexpectedEOF) || errors.Is(lost, io.EOF) || lost.Host != "prod" {
 		t.Errorf("%#v", lost)
 	}
@@ -328,8 +322,8 @@ func TestJump(t *testing.T) {
 			t.Errorf("%s: not all hops are passed once", hops)
 		}
 		a.killAll() // the death of a hop is that of the tunnel
-		io.Copy(io.Discard, c)
-		wantAs[*LostError](t, c.EOFErr(t.Context()))
+		_, err := io.Copy(io.Discard, c)
+		wantAs[*LostError](t, err)
 		tun.Close()
 	}
 	for _, hops := range []string{"circle", "nowhere"} {

@@ -95,9 +95,6 @@ func speaks(t *testing.T, tun *Tunnel, addr string) {
 	if got, err := io.ReadAll(c); string(got) != "there and back" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if err := c.EOFErr(t.Context()); err != nil {
-		t.Error(err)
-	}
 }
 
 func TestViaSSH(t *testing.T) {
@@ -126,8 +123,8 @@ func TestViaSSH(t *testing.T) {
 
 	c := mustDial(t, tun, addr)
 	s.killSessions()
-	io.Copy(io.Discard, c)
-	lost := wantAs[*LostError](t, c.EOFErr(t.Context()))
+	_, err = io.Copy(io.Discard, c)
+	lost := wantAs[*LostError](t, err)
 	if e := wantAs[*ViaSSHError](t, lost); e.Code != 255 || e.Line == "" {
 		t.Errorf("got %#v", e)
 	}

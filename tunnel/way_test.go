@@ -363,7 +363,7 @@ func TestRekey(t *testing.T) {
 	if n := strings.Count(log.String(), "new session keys"); n < 10 || asked != 1 {
 		t.Errorf("new keys %d times, host key told %d times", n, asked)
 	}
-	if err := tun.link.prove(t.Context()); err != nil {
+	if err := tun.link.await(tun.link.ping(), tun.link.silence, nil); err != nil {
 		t.Error(err)
 	}
 }
