@@ -268,24 +268,13 @@ func (d *dataConn) serverEnded() {
 	switch {
 	case !d.running:
 		d.fail(errors.New("the server has closed the data connection"))
-		return
-	case d.direction == upload: // its reply tells the rest
-		return
+	case d.direction != upload: // where its reply tells the rest
+		server := d.server
+		d.s.work.Go(func() { server.Close() }) // at once: ProFTPD holds its 226 back until then
+		d.down.whole = true
+		d.s.sayHeld()
+		d.awaitReply()
 	}
-	server := d.server
-	d.s.aside(func(context.Context) (event, undo func()) {
-		server.Close() // at once: ProFTPD holds its 226 back until then
-		err := d.s.whyEOF(server)
-		return func() {
-			if err != io.EOF {
-				d.breakWith(err)
-				return
-			}
-			d.down.whole = true
-			d.s.sayHeld()
-			d.awaitReply()
-		}, nil
-	})
 }
 
 // clientEnded acts on the end of what the client sends. A client that is killed

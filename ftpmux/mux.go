@@ -34,11 +34,8 @@ import (
 )
 
 // Remote is a network as one side sees it: all that this package knows of a
-// tunnel.
-//
-// After Read returned io.EOF, a connection that has the method
-// EOFErr(context.Context) error is asked by it whether the peer ended the
-// stream (nil) or the way to the peer broke (the reason).
+// tunnel. Its streams read as io.EOF only where the peer has ended them, and as
+// another error where the way to the peer broke.
 type Remote interface {
 	// DialContext opens a stream to addr. The stream has CloseWrite() error;
 	// deadlines are not used. The end of ctx ends the dialling, and not the stream.

@@ -177,9 +177,6 @@ func (s *session) readServer() {
 	replies := replyReader{r: bufio.NewReader(s.server)}
 	for {
 		line, err := replies.next()
-		if errors.Is(err, io.EOF) {
-			err = s.whyEOF(s.server)
-		}
 		if !deliver(s, s.replies, readResult[replyLine]{line, err}) || err != nil {
 			return
 		}
@@ -193,17 +190,6 @@ func deliver[T any](s *session, ch chan T, v T) bool {
 	case <-s.ctx.Done():
 		return false
 	}
-}
-
-// whyEOF returns io.EOF if the peer of c has ended the stream, and the reason
-// if the way to it broke. It may wait for that.
-func (s *session) whyEOF(c net.Conn) error {
-	if e, ok := c.(interface{ EOFErr(context.Context) error }); ok {
-		if err := e.EOFErr(s.ctx); err != nil {
-			return err
-		}
-	}
-	return io.EOF
 }
 
 // aside runs work beside the loop. What it returns runs in the loop, or its

@@ -105,13 +105,19 @@ func TestSlowClientStopsTheServer(t *testing.T) {
 	})
 }
 
-// doubtful is a connection whose end of file may be that of the tunnel.
+// doubtful is a connection that ends with the tunnel.
 type doubtful struct {
 	*memConn
 	err error
 }
 
-func (d doubtful) EOFErr(context.Context) error { return d.err }
+func (d doubtful) Read(p []byte) (int, error) {
+	n, err := d.memConn.Read(p)
+	if err == io.EOF {
+		err = d.err
+	}
+	return n, err
+}
 
 type doubtfulNet struct {
 	*memNet
@@ -133,7 +139,7 @@ func TestEndOfTheTunnelIsNoEndOfFile(t *testing.T) {
 		reply   string
 		dataEnd error
 	}{
-		{nil, "226 done\r\n", io.EOF},
+		{io.EOF, "226 done\r\n", io.EOF},
 		{lost, "426 The transfer did not complete: SSH connection lost: keepalive\r\n", syscall.ECONNRESET},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -167,10 +173,10 @@ func TestEndOfTheTunnelIsNoEndOfFile(t *testing.T) {
 			synctest.Wait()
 			got, _ := client.in.takeAll()
 			if !strings.HasSuffix(got, tt.reply) {
-				t.Errorf("EOFErr %v: client got %q, want the end %q", tt.err, got, tt.reply)
+				t.Errorf("%v: client got %q, want the end %q", tt.err, got, tt.reply)
 			}
 			if _, end := clientData.(*memConn).in.takeAll(); end != tt.dataEnd {
-				t.Errorf("EOFErr %v: the data ended with %v, want %v", tt.err, end, tt.dataEnd)
+				t.Errorf("%v: the data ended with %v, want %v", tt.err, end, tt.dataEnd)
 			}
 			client.Close()
 			server.Close()
