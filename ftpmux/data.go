@@ -20,8 +20,9 @@ import (
 //
 //   - a download is whole once the server has ended it and the client was given
 //     all of it (serverEnded); the client sees the end with the final reply
-//   - an upload is whole once the client has ended it and the server was told so
-//     (clientEnded); one that breaks is aborted first (abortUpload)
+//   - an upload is whole once the client has ended it, the server was told so
+//     (clientEnded) and has ended its side in turn: the way to it has lived until
+//     then. One that breaks is aborted first (abortUpload)
 //   - anything else breaks it (breakWith), and the client gets a reset
 type dataConn struct {
 	s         *session
@@ -52,8 +53,8 @@ type dataConn struct {
 type flow struct {
 	moved   atomic.Int64 // bytes
 	writing atomic.Bool  // the receiver makes us wait
-	eof     bool         // the sender has ended it
-	whole   bool         // ... and the receiver has been given all of it
+	eof     bool         // the sender has ended it, and the receiver was given all of it
+	told    bool         // ... and that it has ended
 }
 
 // verdict is what is known of a transfer's data.
@@ -268,10 +269,11 @@ func (d *dataConn) serverEnded() {
 	switch {
 	case !d.running:
 		d.fail(errors.New("the server has closed the data connection"))
-	case d.direction != upload: // where its reply tells the rest
+	case d.direction == upload:
+		d.s.sayHeld()
+	default:
 		server := d.server
 		d.s.work.Go(func() { server.Close() }) // at once: ProFTPD holds its 226 back until then
-		d.down.whole = true
 		d.s.sayHeld()
 		d.awaitReply()
 	}
@@ -281,7 +283,7 @@ func (d *dataConn) serverEnded() {
 // ends all of its connections in one go, and in any order; so its control
 // connection is looked at first, a moment later.
 func (d *dataConn) clientEnded() {
-	if !d.running || d.direction == download || d.up.whole {
+	if !d.running || d.direction == download || d.up.told {
 		return
 	}
 	d.s.after(deathWatch, func() {
@@ -305,7 +307,7 @@ func (d *dataConn) endUpload() {
 				d.breakWith(err)
 				return
 			}
-			d.up.whole = true
+			d.up.told = true
 			d.s.sayHeld()
 		}, nil
 	})
@@ -316,11 +318,8 @@ func (d *dataConn) verdict() verdict {
 	switch {
 	case d.err != nil:
 		return broken
-	case d.direction == eitherWay && d.up.whole:
-		if d.down.whole || d.down.moved.Load() == 0 && d.up.moved.Load() > 0 {
-			return whole
-		}
-	case d.direction != upload && d.down.whole, d.direction == upload && d.up.whole:
+	case !d.down.eof: // with which every transfer ends
+	case d.direction == download, d.up.told, d.direction == eitherWay && d.up.moved.Load() == 0:
 		return whole
 	}
 	return undecided
@@ -371,7 +370,7 @@ func (d *dataConn) awaitReply() {
 // uploading tells whether the server may still take what it has for the whole
 // file if its end were closed now.
 func (d *dataConn) uploading() bool {
-	return d.running && d.direction == upload && !d.finished && d.verdict() == undecided
+	return d.running && d.direction == upload && !d.finished && d.err == nil && !d.up.told
 }
 
 // breakWith ends d as broken. The final reply to its transfer is waited for, but

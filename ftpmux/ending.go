@@ -11,7 +11,7 @@ func (s *session) onClientEnd(err error) {
 	s.log.Debug("the client's side ended", "error", err)
 	s.outlive(-1)
 	x := s.queue.transfer()
-	if x != nil && !s.quit && x.data.direction != download && x.data.verdict() == undecided {
+	if x != nil && !s.quit && x.data.direction != download && x.data.err == nil && !x.data.up.told {
 		s.abortUpload(x.data, errors.New("the client has gone")) // what it was sending is not whole
 	}
 }
