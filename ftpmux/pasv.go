@@ -12,21 +12,20 @@ import (
 // without its code. Servers write it in many ways: it is the last two of the
 // first six numbers in a row that are divided by commas. Where there are no six,
 // as on IPv6, it is the last two of the only such row, if that is of two or
-// three. The address is not looked at.
+// three. Each has to be a byte; the address means nothing.
 func parsePASV(reply string) (port uint16, err error) {
-	var shorter [][]string
+	var rows [][]string
 	for _, text := range numberRows.FindAllString(strings.TrimPrefix(reply, "227"), -1) {
-		row := strings.Split(strings.ReplaceAll(text, " ", ""), ",")
+		row := strings.Split(text, ",")
 		if len(row) >= 6 {
-			return portOf(reply, row[4], row[5])
+			return portOf(reply, row[:6])
 		}
-		shorter = append(shorter, row)
+		rows = append(rows, row)
 	}
-	if len(shorter) != 1 || len(shorter[0]) > 3 {
+	if len(rows) != 1 || len(rows[0]) > 3 {
 		return 0, fmt.Errorf("no port in the reply %.80q", reply)
 	}
-	row := shorter[0]
-	return portOf(reply, row[len(row)-2], row[len(row)-1])
+	return portOf(reply, rows[0])
 }
 
 // formatPASV writes the 227 reply that every client reads: RFC 959 with
@@ -36,16 +35,25 @@ func formatPASV(ap netip.AddrPort) string {
 }
 
 // parseEPSV returns the port in a 229 reply (RFC 2428, section 3), with or
-// without its code. Any printable character may divide it, and two in front
-// of the port are enough.
+// without its code: what stands in parentheses as (|||port|). Any printable
+// character but a digit may take the bar's place, two of them in front of the
+// port are enough, and an address between them means nothing.
 func parseEPSV(reply string) (port uint16, err error) {
-	_, text, ok := strings.Cut(reply, "(")
-	if ok && len(text) > 0 && text[0] >= 33 && text[0] <= 126 && (text[0] < '0' || text[0] > '9') {
-		digits := strings.TrimLeft(text, text[:1])
-		bars := len(text) - len(digits)
-		digits, _, closed := strings.Cut(digits, text[:1])
-		if n, err := strconv.ParseUint(digits, 10, 16); err == nil && n > 0 && closed && (bars == 2 || bars == 3) {
-			return uint16(n), nil
+	for i := range len(reply) {
+		text := reply[i+1:]
+		if reply[i] != '(' || text == "" || text[0] < 33 || text[0] > 126 || '0' <= text[0] && text[0] <= '9' {
+			continue
+		}
+		fields := strings.Split(text[1:], text[:1]) // what follows the last bar is one as well
+		var digits string
+		switch {
+		case len(fields) >= 4:
+			digits = fields[2]
+		case len(fields) == 3 && fields[0] == "":
+			digits = fields[1]
+		}
+		if n, err := strconv.ParseUint(digits, 10, 16); err == nil {
+			return allowed(reply, uint16(n))
 		}
 	}
 	return 0, fmt.Errorf("no port in the reply %.80q", reply)
@@ -56,15 +64,31 @@ func formatEPSV(port uint16) string {
 	return fmt.Sprintf("229 Entering Extended Passive Mode (|||%d|)", port)
 }
 
-// numberRows matches numbers that are divided by commas and at most spaces.
-var numberRows = regexp.MustCompile(`\d+(?: *, *\d+)+`)
+// numberRows matches numbers that are divided by commas and at most blanks.
+var numberRows = regexp.MustCompile(`\d+(?:[ \t]*,[ \t]*\d+)+`)
 
-// portOf makes a port of two numbers from line, which it quotes on error.
-func portOf(line, high, low string) (uint16, error) {
-	h, err1 := strconv.ParseUint(high, 10, 8)
-	l, err2 := strconv.ParseUint(low, 10, 8)
-	if err1 != nil || err2 != nil || h+l == 0 {
-		return 0, fmt.Errorf("bad port %s,%s in %.80q", high, low, line)
+// portOf makes a port of the last two of some numbers from reply, which it quotes
+// on error.
+func portOf(reply string, row []string) (port uint16, err error) {
+	for _, number := range row {
+		number = strings.Trim(number, " \t")
+		n, err := strconv.ParseUint(number, 10, 8)
+		if err != nil {
+			return 0, fmt.Errorf("%.20s is no byte, in the reply %.80q", number, reply)
+		}
+		port = port<<8 | uint16(n)
 	}
-	return uint16(h<<8 | l), nil
+	return allowed(reply, port)
+}
+
+// lowestPort is the lowest that anybody may have a data connection at: below are
+// the services of others (RFC 2577, section 3).
+const lowestPort = 1024
+
+// allowed returns port, or an error that quotes reply if it is none for data.
+func allowed(reply string, port uint16) (uint16, error) {
+	if port < lowestPort {
+		return 0, fmt.Errorf("port %d is below %d, in the reply %.80q", port, lowestPort, reply)
+	}
+	return port, nil
 }
