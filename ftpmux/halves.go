@@ -35,6 +35,10 @@ func (s *session) epsv(cmd command) {
 	case "", family(s.localAddr):
 		s.openPassive(cmd, func(ap netip.AddrPort) string { return formatEPSV(ap.Port()) })
 	default:
+		if strings.Trim(arg, "0123456789") != "" {
+			s.answer(cmd, "501 EPSV takes a network protocol, ALL or nothing")
+			return
+		}
 		s.answer(cmd, "522 Network protocol not supported, use ("+family(s.localAddr)+")")
 	}
 }
@@ -52,9 +56,13 @@ func (s *session) port(cmd command) {
 // eprt takes the client's address from EPRT.
 func (s *session) eprt(cmd command) {
 	ap, err := parseEPRT(cmd.arg)
+	families := family(s.clientAddr)
+	if s.mux.AllowFXP {
+		families = "1,2"
+	}
 	switch {
-	case errors.Is(err, errFamily), err == nil && ap.Addr().Unmap().Is4() != s.clientAddr.Is4():
-		s.answer(cmd, "522 Network protocol not supported, use ("+family(s.clientAddr)+")")
+	case errors.Is(err, errFamily), err == nil && !strings.Contains(families, family(ap.Addr().Unmap())):
+		s.answer(cmd, "522 Network protocol not supported, use ("+families+")")
 	case err != nil:
 		s.answer(cmd, "501 "+oneLine(err.Error()))
 	default:
@@ -114,12 +122,19 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 	case s.epsvOnly:
 		s.answer(cmd, "503 "+cmd.name+" is not allowed after EPSV ALL")
 		return
-	case ap.Addr() != s.clientAddr.WithZone("") || ap.Port() < 1024: // RFC 2577, section 3
-		s.answer(cmd, fmt.Sprintf("501 %s must name the client's own address, %s, and a port from 1024", cmd.name, s.clientAddr))
+	case ap.Port() < lowestPort: // RFC 2577, section 3, and so is the next
+		s.answer(cmd, fmt.Sprintf("504 %s must name a port from %d", cmd.name, lowestPort))
 		return
+	case ap.Addr() == s.clientAddr.WithZone(""):
+		ap = netip.AddrPortFrom(s.clientAddr, ap.Port()) // with its zone
+	case !s.mux.AllowFXP:
+		s.answer(cmd, fmt.Sprintf("501 %s must name the client's own address, %s", cmd.name, s.clientAddr.WithZone("")))
+		return
+	default:
+		s.log.Info("data goes to another host, outside the tunnel", "command", cmd)
 	}
 	d, x := s.newData(), s.promise(cmd)
-	d.dialClient = netip.AddrPortFrom(s.clientAddr, ap.Port())
+	d.dialClient = ap
 	s.busy = true
 	done := func() {
 		s.busy = false

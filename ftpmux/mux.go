@@ -11,8 +11,8 @@
 // negotiated apart and then joined, so either may use the mode it likes.
 //
 // Addresses in these lines are not followed, only ports are used, and neither
-// side can aim a data connection at a third host or at a port below 1024:
-// RFC 2577, section 3. AUTH is refused, because an encrypted control
+// side can aim a data connection at a third host (but see Mux.AllowFXP) or at a
+// port below 1024: RFC 2577, section 3. AUTH is refused, because an encrypted control
 // connection cannot be rewritten; so are LPRT, LPSV, SPSV, CPSV and SSCN.
 // A transfer that did not complete is never shown as one that did.
 package ftpmux
@@ -83,6 +83,11 @@ type Mux struct {
 
 	// Data is the server's side of data connections; "" is Auto.
 	Data DataMode
+
+	// AllowFXP lets a client have its data connections made to another host, by
+	// PORT or EPRT: this machine's Local connects there, in plain. RFC 2577, section
+	// 3, is about why that is not so by itself.
+	AllowFXP bool
 
 	// Grace is how long transfers may go on after Serve was told to stop.
 	Grace time.Duration

@@ -25,17 +25,18 @@ import (
 //	C=>m what   the client's data connection S=>m what   the server's
 //	m=>C what   what it gets there           m=>S what   what it gets there
 //
-// where what is `open PORT`, `EOF`, `RST` or data in Go's quotes; `m=>S open`
-// expects the mux to have dialled. Commands and replies end with CRLF unless they
+// where what is `open PORT`, `EOF`, `RST`, `nothing` or data in Go's quotes;
+// `m=>S open` expects the mux to have dialled (`open HOST:PORT` another host). Commands and replies end with CRLF unless they
 // stand in Go's quotes. Others set the stage or look at it:
 //
-//	set NAME VALUE   data, server or client (an address)
+//	set NAME VALUE   data, fxp, server or client (an address)
 //	refuse listen    the far side refuses to listen
 //	refuse PORT      nothing listens at the server's or the client's PORT
 //	wait DURATION    passes, in virtual time
 //	C closes, C resets, S closes   end the control connection
 //	C closed, S closed             it has been ended
 //	stop             the mux is told to stop
+//	log TEXT         the log has told this, at Info or Warn
 //
 // Local data ports count up from 50001, those at the far side from 60001.
 func TestWire(t *testing.T) {
@@ -158,6 +159,8 @@ func (p *player) step(who, what string) error {
 		switch name {
 		case "data":
 			p.mux.Data = DataMode(value)
+		case "fxp":
+			p.mux.AllowFXP = value == "yes"
 		case "server":
 			p.mux.Server = value
 		case "client":
@@ -182,6 +185,13 @@ func (p *player) step(who, what string) error {
 		return err
 	case "stop":
 		p.stop()
+	case "log":
+		for line := range strings.Lines(p.log.String()) {
+			if strings.Contains(line, what) && !strings.Contains(line, "level=DEBUG") {
+				return nil
+			}
+		}
+		return errors.New("the log does not tell it")
 	case "C->m":
 		return p.send(p.client, what)
 	case "S->m":
@@ -240,9 +250,9 @@ func (p *player) send(c *memConn, what string) error {
 			p.listen(p.far, hostOf(p.mux.Server), port)
 		}
 	} else if ap, err := parsePORT(strings.TrimPrefix(what, "PORT ")); err == nil {
-		p.listen(p.local, p.clientHost, ap.Port())
+		p.listen(p.local, ap.Addr().String(), ap.Port())
 	} else if ap, err := parseEPRT(strings.TrimPrefix(what, "EPRT ")); err == nil {
-		p.listen(p.local, p.clientHost, ap.Port())
+		p.listen(p.local, ap.Addr().String(), ap.Port())
 	}
 	text, err := control(what)
 	if err != nil {
@@ -308,7 +318,10 @@ func (p *player) dataSend(c **memConn, n *memNet, what string) error {
 
 func (p *player) dataExpect(c **memConn, n *memNet, host, what string) error {
 	if port, ok := strings.CutPrefix(what, "open "); ok {
-		addr := netip.AddrPortFrom(netip.MustParseAddr(host), portNumber(port)).String()
+		addr := port
+		if !strings.Contains(port, ":") {
+			addr = netip.AddrPortFrom(netip.MustParseAddr(host), portNumber(port)).String()
+		}
 		ln := p.dataPorts[addr]
 		if ln == nil {
 			return fmt.Errorf("nobody listens at %s", addr)

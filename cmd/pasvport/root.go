@@ -28,6 +28,7 @@ type options struct {
 	ipv6      bool
 	gateway   bool
 	data      string
+	allowFXP  bool
 	grace     time.Duration
 	viaSSH    bool
 	verbosity int
@@ -126,6 +127,7 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "reach the SSH server over IPv6 only")
 	f.BoolVarP(&o.gateway, "gateway", "g", false, "let -L listen beyond this machine; FTP passwords cross that network in plain")
 	f.StringVar(&o.data, "data", string(ftpmux.Auto), "how the FTP server gets its data connections: auto, passive or active")
+	f.BoolVar(&o.allowFXP, "allow-fxp", false, "let clients send data to another host, by PORT or EPRT; this machine connects there, outside the tunnel and in plain")
 	f.DurationVar(&o.grace, "grace", 2*time.Second, "how long transfers may go on after Ctrl-C")
 	f.BoolVar(&o.viaSSH, "via-ssh", false, "let the system's ssh make the connection and log in, with these flags and questions of its own")
 	f.CountVarP(&o.verbosity, "verbose", "v", "tell what happens; twice: the whole conversation, without passwords")

@@ -219,11 +219,12 @@ func (s *serving) connect(ctx context.Context) error {
 // mux serves FTP clients with the server at addr.
 func (s *serving) mux(remote ftpmux.Remote, addr string) *ftpmux.Mux {
 	return &ftpmux.Mux{
-		Remote: remote,
-		Server: addr,
-		Data:   ftpmux.DataMode(s.options.data),
-		Grace:  s.options.grace,
-		Logger: s.log,
+		Remote:   remote,
+		Server:   addr,
+		Data:     ftpmux.DataMode(s.options.data),
+		AllowFXP: s.options.allowFXP,
+		Grace:    s.options.grace,
+		Logger:   s.log,
 	}
 }
 
