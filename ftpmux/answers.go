@@ -114,6 +114,15 @@ func (s *session) passOver(x *exchange) {
 	}
 }
 
+// abandon gives up the reply to x, and gives the client one in its place.
+func (s *session) abandon(x *exchange, reply string) {
+	i := slices.Index(s.queue, x)
+	s.giveUp(x)
+	local := &exchange{cmd: x.cmd, promise: true, local: oneLine(reply)}
+	s.queue = slices.Insert(slices.Clone(s.queue), i, local)
+	s.sayLocal()
+}
+
 func (s *session) tellClient(raw []byte) {
 	s.log.Debug("m->C", "line", oneLine(string(raw)))
 	if !s.toClient.put(outItem{data: raw}) {

@@ -78,16 +78,43 @@ func (s *session) leave(cmd command) {
 // rein passes REIN on; its success drops the data connection.
 func (s *session) rein(cmd command) {
 	d := s.data
-	s.forward(&exchange{cmd: cmd, done: func(code int, raw []byte) {
-		s.tellClient(raw)
-		if code < 300 && s.data == d {
+	s.forward(&exchange{cmd: cmd, then: func(code int) {
+		if code >= 300 {
+			return
+		}
+		s.epsvOnly, s.restart = false, nil
+		if s.data == d {
 			s.dropData("REIN")
 		}
 	}}, nil)
 }
 
-// rest passes REST on.
+// rest passes REST and RANG on.
 func (s *session) rest(cmd command) {
-	s.restart = true
+	undo := map[string]string{"REST": "REST 0", "RANG": "RANG 1 0"}[cmd.name] // RFC 3659, section 5; draft-bryan-ftp-range, section 3
+	if !slices.Contains(s.restart, undo) {
+		s.restart = append(s.restart, undo)
+	}
 	s.forward(&exchange{cmd: cmd}, nil)
+}
+
+// mode passes MODE on. S and Z end a file by ending its connection. In any other
+// mode its end stands in the data, where nobody looks for it here: should a server
+// know such a one, it is asked to forget it.
+func (s *session) mode(cmd command) {
+	switch strings.ToUpper(strings.TrimSpace(cmd.arg)) {
+	case "", "S", "Z":
+		s.forward(&exchange{cmd: cmd}, nil)
+		return
+	}
+	x := s.promise(cmd)
+	s.busy = true
+	s.ask(cmd.text, func(code int, reply string) {
+		s.busy = false
+		if code == 200 {
+			reply = "504 Only the modes S and Z work through this tunnel"
+			s.ask("MODE S", func(int, string) {})
+		}
+		s.fulfil(x, reply)
+	})
 }

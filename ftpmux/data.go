@@ -200,7 +200,7 @@ func (d *dataConn) ready() bool {
 
 // reusable tells whether another transfer command may use the connection.
 func (d *dataConn) reusable() bool {
-	return d.err == nil && !d.finished && !d.down.eof && d.farListener == nil && !d.dialClient.IsValid()
+	return d.err == nil && !d.finished && !d.down.eof && d.bytes() == 0 && d.farListener == nil && !d.dialClient.IsValid()
 }
 
 // begin starts the transfer that cmd asks for.
@@ -214,7 +214,7 @@ func (d *dataConn) begin(cmd command) {
 
 // join copies both ways once a transfer has begun and both ends are there.
 func (d *dataConn) join() {
-	if d.joined || !d.running || d.client == nil || d.server == nil {
+	if d.joined || d.finished || !d.running || d.client == nil || d.server == nil {
 		return
 	}
 	d.joined = true
@@ -361,7 +361,7 @@ func (d *dataConn) awaitReply() {
 		if !d.finished {
 			d.breakWith(fmt.Errorf("no final reply within %v of the end of data", replyTimeout))
 			if x := d.s.queue.of(d); x != nil {
-				d.s.abandon(x)
+				d.s.abandonTransfer(x)
 			}
 		}
 	})
@@ -383,7 +383,7 @@ func (d *dataConn) breakWith(why error) {
 	d.close(true)
 	d.s.sayHeld()
 	if x := d.s.queue.of(d); x != nil {
-		d.s.unless(x, func() { d.s.abandon(x) })
+		d.s.unless(x, func() { d.s.abandonTransfer(x) })
 	}
 }
 
@@ -393,7 +393,7 @@ func (d *dataConn) fail(why error) {
 	if d.err == nil {
 		d.err = why
 	}
-	d.close(!d.joined)
+	d.close(!d.joined || d.bytes() > 0)
 	d.s.tryPending()
 }
 

@@ -1,6 +1,8 @@
 package ftpmux
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"io"
 )
@@ -51,13 +53,14 @@ func (s *session) outlive(moved int64) {
 func (s *session) onServerEnd(line replyLine, err error) {
 	switch {
 	case s.greeting():
-		s.fail((&NotFTPError{Addr: s.mux.Server, Got: string(line.raw), Err: err}).Error())
+		if s.silent {
+			err = context.DeadlineExceeded
+		}
+		s.fail((&NotFTPError{Addr: s.mux.Server, Got: cmp.Or(s.greets, string(line.raw)), Err: err}).Error())
 	case errors.Is(err, errLineTooLong):
 		s.fail(err.Error())
 	case errors.Is(err, io.EOF):
-		if len(line.raw) > 0 {
-			s.tellClient(line.raw)
-		}
+		// A line cut off by the end is dropped: who could tell what it was to be?
 		s.end("the server has closed the session")
 	default:
 		s.fail("the connection to the FTP server is lost: " + err.Error())
@@ -69,21 +72,29 @@ func (s *session) onServerEnd(line replyLine, err error) {
 func (s *session) onStop() {
 	const why = "pasvport is stopping"
 	if s.queue.transfer() == nil {
-		s.fail(why)
+		s.dismiss(why)
 		return
 	}
 	if !s.stopping {
 		s.stopping = true
-		s.after(s.mux.Grace, func() { s.fail(why) })
+		s.after(s.mux.Grace, func() { s.dismiss(why) })
 	}
 }
 
-// fail ends the session and tells the client why.
-func (s *session) fail(reason string) {
+// dismiss ends the session and tells the client why.
+func (s *session) dismiss(reason string) {
 	if s.reason == "" {
 		s.tellClient([]byte("421 " + oneLine(reason) + "\r\n"))
 	}
 	s.end(reason)
+}
+
+// fail ends the session because of something that is wrong.
+func (s *session) fail(reason string) {
+	if s.reason == "" {
+		s.log.Warn("the session is ended from here", "reason", reason)
+	}
+	s.dismiss(reason)
 }
 
 func (s *session) end(reason string) {

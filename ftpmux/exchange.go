@@ -8,11 +8,14 @@ import (
 type exchange struct {
 	cmd     command
 	own     bool                       // the mux itself asks
-	done    func(code int, raw []byte) // takes the final reply; nil lets the client have it
+	done    func(code int, raw []byte) // takes the final reply, which is kept for it; nil lets the client have it
+	heard   func()                     // runs when the final reply begins
+	then    func(code int)             // runs when the client has had all of it
 	promise bool                       // the answer comes from here, in its turn
 	local   string                     // it, once it is known
 	data    *dataConn                  // of a transfer
 	begun   bool                       // a transfer's 125 or 150 has come
+	early   []byte                     // a 226 or 250 that came before that
 	late    bool                       // given up: its reply is swallowed, should it still come
 	text    []byte                     // what was kept of the reply under way
 }
@@ -22,9 +25,9 @@ type exchange struct {
 func (x *exchange) forwarded() bool { return !x.promise && !x.own && !x.late }
 
 // keeps tells whether a reply with this code has to be seen whole before any
-// of it goes to the client.
+// of it goes to the client. All others stream through.
 func (x *exchange) keeps(code int) bool {
-	return x.done != nil || x.late || x.data != nil && ends(code)
+	return x.done != nil && (x.own || code >= 200) || x.data != nil && ends(code)
 }
 
 // ends tells whether code is that of a transfer that ended well: RFC 959,
@@ -37,21 +40,26 @@ func begins(code int) bool { return code == 125 || code == 150 }
 // breaks lists the codes that end a transfer under way badly.
 var breaks = []int{421, 425, 426, 451, 452, 551, 552}
 
-// fits tells whether a final reply with this code can be the answer to x. With
-// more commands behind it, a transfer under way is given only what cannot be
-// theirs: some servers answer them at once.
-func (x *exchange) fits(code int, more bool) bool {
+// fits tells whether a reply with this code can be the answer to x. With
+// commands behind it, a transfer under way is given only what cannot be theirs:
+// some servers answer them at once.
+func (x *exchange) fits(code int, behind queue) bool {
 	switch {
-	case x.promise:
+	case x.promise, x.late && code == 421: // that one is for the client, whoever else was given up
 		return false
-	case x.data != nil && x.begun && more:
-		return code == 226 || slices.Contains(breaks, code)
-	case x.data != nil:
-		return ends(code) || code >= 400
-	case code >= 400:
+	case code < 200:
 		return true
-	case x.own:
-		return answers[x.cmd.name](code)
+	case x.data != nil && ends(code):
+		return code == 226 || !behind.maySay250()
+	case x.data != nil && x.late:
+		return code != 425 && slices.Contains(breaks, code)
+	case x.data != nil && x.begun && behind.commands():
+		return slices.Contains(breaks, code)
+	case x.data != nil:
+		return code >= 400
+	case x.own, x.late:
+		answer := answers[x.cmd.name]
+		return answer != nil && answer(code)
 	}
 	return !passive(code)
 }
@@ -60,15 +68,18 @@ func (x *exchange) fits(code int, more bool) bool {
 // who asked for it, or to nobody.
 func passive(code int) bool { return code == 227 || code == 229 }
 
-// answers are the positive replies to what the mux asks for itself.
+// answers are the final replies to what the mux asks for itself, or has given up.
+// Of much of that the client knows nothing, so a 421 is not for them.
 var answers = map[string]func(code int) bool{
-	"EPSV": func(code int) bool { return code == 229 },
-	"PASV": func(code int) bool { return code == 227 },
-	"EPRT": func(code int) bool { return code == 200 },
-	"PORT": func(code int) bool { return code == 200 },
-	"REST": func(code int) bool { return code == 350 },
-	"ABOR": func(code int) bool { return code == 225 || code == 226 },
-	"":     func(code int) bool { return code < 400 && !passive(code) }, // the greeting
+	"EPSV": func(code int) bool { return code == 229 || code >= 400 },
+	"PASV": func(code int) bool { return code == 227 || code >= 400 },
+	"EPRT": func(code int) bool { return code == 200 || code >= 400 },
+	"PORT": func(code int) bool { return code == 200 || code >= 400 },
+	"MODE": func(code int) bool { return code == 200 || code >= 400 },
+	"REST": func(code int) bool { return code == 350 || code >= 500 },
+	"RANG": func(code int) bool { return code == 350 || code >= 500 },
+	"ABOR": func(code int) bool { return code == 225 || code == 226 || code >= 500 && code <= 503 },
+	"":     func(code int) bool { return !passive(code) }, // the greeting
 }
 
 // queue holds the exchanges under way in the order of their commands. Servers
@@ -84,7 +95,7 @@ func (q queue) match(code int) *exchange {
 		}
 	}
 	for i, x := range q {
-		if code < 200 && !x.promise || x.fits(code, q[i+1:].commands()) {
+		if x.fits(code, q[i+1:]) {
 			return x
 		}
 	}
@@ -95,6 +106,14 @@ func (q queue) match(code int) *exchange {
 // while a transfer is under way.
 func (q queue) commands() bool {
 	return slices.ContainsFunc(q, func(x *exchange) bool { return x.forwarded() && x.cmd.name != "ABOR" })
+}
+
+// maySay250 tells whether one of the commands may be answered with 250.
+func (q queue) maySay250() bool {
+	return slices.ContainsFunc(q, func(x *exchange) bool {
+		no250, known := plain[x.cmd.name]
+		return x.forwarded() && !(known && no250)
+	})
 }
 
 // passOver drops what stands before x without an answer. Transfers, what is

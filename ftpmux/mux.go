@@ -19,6 +19,7 @@ package ftpmux
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,6 +108,7 @@ const (
 	replyTimeout    = 60 * time.Second     // for a reply that others wait for
 	deathWatch      = 3 * time.Millisecond // between the ends of a killed client's connections
 	abortPatience   = time.Second          // for a server to heed ABOR before its data ends
+	earlyPatience   = time.Second          // for a 125 or 150 behind a 226
 	lingerTimeout   = time.Second          // for a client to read our last words
 )
 
@@ -194,16 +196,18 @@ func (m *Mux) Check(ctx context.Context) error {
 	defer server.Close()
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 
-	replies := replyReader{r: bufio.NewReader(server)}
+	replies := replyReader{r: bufio.NewReader(server), fresh: true}
+	var first string
 	for {
 		line, err := replies.next()
+		first = cmp.Or(first, string(line.raw))
 		switch {
 		case ctx.Err() != nil:
-			return &NotFTPError{Addr: m.Server, Err: ctx.Err()}
+			return &NotFTPError{Addr: m.Server, Got: first, Err: ctx.Err()}
 		case err != nil:
-			return &NotFTPError{Addr: m.Server, Got: string(line.raw), Err: err}
+			return &NotFTPError{Addr: m.Server, Got: first, Err: err}
 		case line.code == 0:
-			return &NotFTPError{Addr: m.Server, Got: string(line.raw)}
+			return &NotFTPError{Addr: m.Server, Got: first}
 		case line.last && line.code >= 200:
 			fmt.Fprint(server, "QUIT\r\n")
 			return nil
@@ -220,11 +224,14 @@ type NotFTPError struct {
 }
 
 func (e *NotFTPError) Error() string {
+	code, _ := replyCode([]byte(e.Got))
 	switch {
+	case code != 0:
+		return fmt.Sprintf("the greeting of %s has no end; it begins with %.60q", e.Addr, oneLine(e.Got))
 	case e.Got != "":
 		return fmt.Sprintf("%s does not speak FTP but %s: it greets with %.60q", e.Addr, speaks(e.Got), oneLine(e.Got))
 	case errors.Is(e.Err, context.DeadlineExceeded):
-		return fmt.Sprintf("%s took the connection and said nothing, where an FTP server greets", e.Addr)
+		return fmt.Sprintf("%s took the connection and said nothing, where an FTP server greets; HTTP, or TLS from the first byte, would wait like that", e.Addr)
 	}
 	return fmt.Sprintf("%s ended the connection before a greeting: %v", e.Addr, e.Err)
 }

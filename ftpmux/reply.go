@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 )
 
 // maxReplyLine bounds one line of the server's, maxReply a reply that has to
@@ -25,12 +26,21 @@ type replyLine struct {
 // replyReader cuts the server's stream into lines of replies: RFC 959,
 // section 4.2.
 type replyReader struct {
-	r    *bufio.Reader
-	code int // of the multi-line reply under way, else 0
+	r     *bufio.Reader
+	code  int  // of the multi-line reply under way, else 0
+	fresh bool // nothing has come yet: what is no greeting need not be a line either
 }
 
 // next returns the next line. With an error it returns what had come of it.
 func (rr *replyReader) next() (replyLine, error) {
+	if rr.fresh {
+		rr.fresh = false
+		if first, err := rr.r.Peek(1); err == nil && (first[0] < '1' || first[0] > '5') {
+			raw := make([]byte, rr.r.Buffered())
+			_, err := io.ReadFull(rr.r, raw)
+			return replyLine{raw: raw}, err
+		}
+	}
 	raw, err := readLine(rr.r)
 	if err != nil {
 		return replyLine{raw: raw}, err
@@ -47,6 +57,7 @@ func (rr *replyReader) next() (replyLine, error) {
 		rr.code = code
 		return replyLine{raw: raw, code: code}, nil
 	}
+	// Many clients look at the digits alone, so what follows them is no matter.
 	return replyLine{raw: raw, code: code, last: code != 0}, nil
 }
 
@@ -56,18 +67,18 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	for {
 		part, err := r.ReadSlice('\n')
 		line = append(line, part...)
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
-		}
-		if len(line) > maxReplyLine {
+		switch {
+		case len(line) > maxReplyLine:
 			return line, errLineTooLong
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return line, err
 		}
 	}
 }
 
 // replyCode returns the three digits at the beginning of line and what follows
-// them: '-', or ' ', which also stands for nothing at all. The code is 0 where
-// the line does not begin as a reply does.
+// them; ' ' also stands for nothing at all. The code is 0 where the line does not
+// begin as a reply does.
 func replyCode(line []byte) (code int, sep byte) {
 	line = bytes.TrimRight(line, "\r\n")
 	if len(line) < 3 || line[0] < '1' || line[0] > '5' {
@@ -79,11 +90,8 @@ func replyCode(line []byte) (code int, sep byte) {
 		}
 		code = code*10 + int(digit-'0')
 	}
-	switch {
-	case len(line) == 3 || line[3] == ' ':
+	if len(line) == 3 {
 		return code, ' '
-	case line[3] == '-':
-		return code, '-'
 	}
-	return 0, 0
+	return code, line[3]
 }

@@ -1,6 +1,7 @@
 package ftpmux
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -12,6 +13,10 @@ func (s *session) onReply(line replyLine, err error) {
 		return
 	}
 	s.log.Debug("S->m", "line", oneLine(string(line.raw)))
+	if s.greeting() {
+		s.greetingTimer.Reset(greetingTimeout)
+		s.greets = cmp.Or(s.greets, string(line.raw))
+	}
 	if line.code == 0 { // no reply at all
 		if s.greeting() {
 			s.fail((&NotFTPError{Addr: s.mux.Server, Got: string(line.raw)}).Error())
@@ -21,21 +26,15 @@ func (s *session) onReply(line replyLine, err error) {
 		return
 	}
 	if !s.midReply {
-		s.answering = s.queue.match(line.code)
+		s.answering = s.whose(line.code)
 	}
 	s.midReply = !line.last
 	x := s.answering
 	switch {
 	case x == nil:
-		// It would lead the client past the tunnel if it were a port.
-		if !passive(line.code) {
-			s.tellClient(line.raw)
-		}
-		if line.last {
-			s.log.Info("a reply that nobody asked for", "code", line.code)
-			s.sayLocal()
-		}
+		s.onStray(line)
 		return
+	case x.late:
 	case x.keeps(line.code):
 		x.text = append(x.text, line.raw...)
 		if len(x.text) > maxReply {
@@ -50,25 +49,58 @@ func (s *session) onReply(line replyLine, err error) {
 	}
 }
 
+// whose returns the exchange that a reply belongs to of which the first line is
+// here, or nil.
+func (s *session) whose(code int) *exchange {
+	x := s.queue.match(code)
+	switch {
+	case x == nil && begins(code) && s.data != nil && s.data.cmd.name != "":
+		// The transfer was refused, with a 421 maybe, and begins all the same.
+		x = &exchange{cmd: s.data.cmd}
+		s.queue = append(s.queue, x)
+	case x != nil && x.heard != nil && code >= 200:
+		s.passOver(x)
+		x.heard()
+	}
+	return x
+}
+
+// onStray acts on a line of a reply that nobody asked for, or asked for any more.
+// The client gets it as it would without us, but for a port, which would lead it
+// past the tunnel, and for what it could take for the end of a transfer.
+func (s *session) onStray(line replyLine) {
+	kept := passive(line.code) || ends(line.code) || line.code == 426
+	if !kept {
+		s.tellClient(line.raw)
+	}
+	if line.last {
+		s.log.Info("a reply that nobody asked for", "code", line.code, "passed", !kept)
+		s.sayLocal()
+	}
+}
+
 // onLastLine acts on a whole reply to x.
 func (s *session) onLastLine(x *exchange, line replyLine) {
 	text := x.text
 	x.text = nil
-	if begins(line.code) && x.begun && x.data.verdict() == broken {
+	switch {
+	case begins(line.code) && x.begun && x.data.verdict() == broken:
 		s.onFinal(x, line.code, text) // Pure-FTPd's last word on a broken download
-		return
-	}
-	if line.code < 200 {
-		s.onPreliminary(x, line, text)
-		return
-	}
-	if x.data != nil && !x.late && ends(line.code) && x.data.verdict() == undecided {
+	case line.code < 200:
+		s.onPreliminary(x, line)
+	case x.data == nil || x.late || !ends(line.code):
+		s.onFinal(x, line.code, text)
+	case !x.begun:
+		x.early = text
+		x.data.awaitEnd()
+		s.sayEarly(x)
+	case x.data.verdict() == undecided:
 		x.text = text // until the data has ended
 		s.held = x
 		x.data.awaitEnd()
-		return
+	default:
+		s.onFinal(x, line.code, text)
 	}
-	s.onFinal(x, line.code, text)
 }
 
 // onFinal acts on the final reply to x; text is what the client has not seen.
@@ -77,8 +109,11 @@ func (s *session) onFinal(x *exchange, code int, text []byte) {
 	s.queue = s.queue.without(x)
 	switch {
 	case x.late:
+		s.log.Info("a reply that was given up has come", "line", x.cmd, "code", code)
 	case x.done != nil:
 		x.done(code, text)
+	case x.then != nil:
+		x.then(code)
 	case x.data != nil:
 		s.onTransferEnd(x, code, text)
 	}
@@ -89,21 +124,24 @@ func (s *session) onFinal(x *exchange, code int, text []byte) {
 }
 
 // onPreliminary acts on a whole 1yz reply to x.
-func (s *session) onPreliminary(x *exchange, line replyLine, text []byte) {
+func (s *session) onPreliminary(x *exchange, line replyLine) {
 	if begins(line.code) {
 		s.passOver(x)
 	}
+	_, plain := plain[x.cmd.name]
 	switch {
 	case x.data != nil && begins(line.code):
-		x.begun = true
-	case !x.own && begins(line.code) && s.data != nil && s.data.err == nil:
+		if x.early != nil {
+			s.log.Info("a reply that nobody asked for", "reply", lastLine(x.early))
+		}
+		x.begun, x.early = true, nil
+	case !x.own && !x.late && !plain && begins(line.code) && s.data != nil:
 		// A verb that is not in the table turns out to be a transfer.
 		x.data, x.begun = s.data, true
 		s.data = nil
 		x.data.begin(x.cmd)
 	case s.greeting():
 		s.greetingTimer.Stop() // 120: it says itself how long
-		s.tellClient(text)
 	}
 }
 
@@ -113,10 +151,7 @@ func (s *session) greeting() bool {
 }
 
 // greeted takes the server's greeting.
-func (s *session) greeted(code int, raw []byte) {
-	s.tellClient(raw)
-	s.busy = false
-}
+func (s *session) greeted(int) { s.busy = false }
 
 // lastLine returns the last line of raw without its end.
 func lastLine(raw []byte) string {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -48,7 +47,7 @@ type session struct {
 	busy     bool      // something has to be settled before they are
 	pending  *exchange // a transfer command that waits for its data connection
 	settling bool      // an answer from here is being made; the server's wait behind it
-	restart  bool      // the server holds a REST that its next transfer uses up
+	restart  []string  // what would undo the REST or RANG that the server's next transfer uses up
 
 	data     *dataConn // of the next transfer
 	datas    map[*dataConn]struct{}
@@ -57,6 +56,8 @@ type session struct {
 	noPORT   bool // the server cannot connect to a listener at the far side
 
 	greetingTimer *time.Timer
+	silent        bool   // the greeting did not come in time
+	greets        string // its first line
 
 	quit       bool // the client said so
 	clientGone bool
@@ -86,7 +87,7 @@ func newSession(m *Mux, log *slog.Logger, client, server net.Conn) *session {
 		datas:      make(map[*dataConn]struct{}),
 		busy:       true, // until the server's greeting
 	}
-	s.queue = queue{{own: true, done: s.greeted}} // the greeting answers no command
+	s.queue = queue{{own: true, then: s.greeted}} // the greeting answers no command
 	return s
 }
 
@@ -98,7 +99,8 @@ func (s *session) run(stop context.Context) {
 	s.work.Go(s.readServer)
 	s.greetingTimer = s.after(greetingTimeout, func() {
 		if s.greeting() {
-			s.fail(fmt.Sprintf("no FTP greeting from %s within %v", s.mux.Server, greetingTimeout))
+			s.silent = true
+			s.server.Close() // its reader brings what has come of a line
 		}
 	})
 	defer s.greetingTimer.Stop()
@@ -174,7 +176,7 @@ func (s *session) readClient() {
 }
 
 func (s *session) readServer() {
-	replies := replyReader{r: bufio.NewReader(s.server)}
+	replies := replyReader{r: bufio.NewReader(s.server), fresh: true}
 	for {
 		line, err := replies.next()
 		if !deliver(s, s.replies, readResult[replyLine]{line, err}) || err != nil {

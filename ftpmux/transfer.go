@@ -39,19 +39,19 @@ func (s *session) tryPending() {
 		s.pending, s.busy = nil, false
 		s.refuseTransfer(x.cmd, "425 No data connection: "+oneLine(x.data.err.Error()))
 	case x.data.ready():
-		s.pending, s.busy, s.data, s.restart = nil, false, nil, false
+		s.pending, s.busy, s.data, s.restart = nil, false, nil, nil
 		s.forward(x, nil)
 		x.data.begin(x.cmd)
 	}
 }
 
 // refuseTransfer answers a transfer command of which the server has not heard.
-// A REST that was meant for it must not hit the next one.
+// A REST or RANG that was meant for it must not hit the next one.
 func (s *session) refuseTransfer(cmd command, reply string) {
-	if s.restart {
-		s.restart = false
-		s.ask("REST 0", func(int, string) {})
+	for _, undo := range s.restart {
+		s.ask(undo, func(int, string) {})
 	}
+	s.restart = nil
 	s.answer(cmd, reply)
 }
 
@@ -75,34 +75,33 @@ func (s *session) abor(cmd command) {
 		s.forward(&exchange{cmd: cmd}, nil)
 		return
 	}
-	s.cutOff(x.data, &exchange{cmd: cmd, done: func(_ int, raw []byte) { s.tellClient(raw) }}, errors.New("aborted by the client"))
+	abor := &exchange{cmd: cmd}
+	s.cutOff(x.data, abor, errors.New("aborted by the client"))
+	s.unless(abor, func() { // a server that answers the two of them once
+		s.abandon(abor, "225 ABOR: the server gave no reply")
+	})
 }
 
-// abandon waits no longer for the final reply to a transfer that is broken, and
-// gives the client one.
-func (s *session) abandon(x *exchange) {
-	i := slices.Index(s.queue, x)
-	s.giveUp(x)
-	local := &exchange{cmd: x.cmd, promise: true, local: "426 " + oneLine("The transfer did not complete: "+x.data.err.Error())}
-	s.queue = slices.Insert(slices.Clone(s.queue), i, local)
-	s.sayLocal()
+// abandonTransfer waits no longer for the final reply to a transfer that is
+// broken.
+func (s *session) abandonTransfer(x *exchange) {
+	s.abandon(x, "426 The transfer did not complete: "+x.data.err.Error())
 }
 
 // cutOff breaks d and sends abor ahead of the end of the server's side. To a
 // server that is receiving, that end is the end of the file, so it has a moment to
 // heed the ABOR first.
 func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
-	server, done, patience := d.server, abor.done, time.Duration(0)
+	server, patience := d.server, time.Duration(0)
 	if d.uploading() {
 		patience = abortPatience
 	}
 	d.server = nil
 	d.breakWith(why)
-	abor.done = func(code int, raw []byte) {
+	abor.heard = func() {
 		if x := s.queue.of(d); x != nil { // this is the only reply
-			s.abandon(x)
+			s.abandonTransfer(x)
 		}
-		done(code, raw)
 	}
 	sent := make(chan struct{})
 	s.forward(abor, func() { close(sent) })
@@ -138,7 +137,27 @@ func (s *session) sayHeld() {
 		s.held = nil
 		code, _ := replyCode(x.text)
 		s.onFinal(x, code, x.text)
+		return
 	}
+	if x := s.queue.transfer(); x != nil {
+		s.sayEarly(x)
+	}
+}
+
+// sayEarly acts on a 226 or 250 without a 125 or 150. It may be one reply too
+// many to something before, and the transfer may yet fail; or the server is one of
+// those that leave the 150 out. So the data has to end first, and a moment pass.
+func (s *session) sayEarly(x *exchange) {
+	if x.early == nil || x.data.verdict() == undecided {
+		return
+	}
+	s.after(earlyPatience, func() {
+		if x.early != nil && !x.begun && !x.late && slices.Contains(s.queue, x) && (s.answering != x || !s.midReply) {
+			s.log.Info("the server began no transfer and calls it complete", "line", x.cmd)
+			code, _ := replyCode(x.early)
+			s.onFinal(x, code, x.early)
+		}
+	})
 }
 
 // onTransferEnd acts on the final reply to a transfer.
@@ -163,7 +182,7 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 	case x.begun && d.uploading(): // it may be the answer to something else
 		s.abortUpload(d, fmt.Errorf("the server says %d", code))
 	default:
-		d.close(x.begun)
+		d.close(x.begun || d.bytes() > 0)
 		s.log.Info("transfer failed", "line", x.cmd, "bytes", d.bytes(), "code", code)
 	}
 }

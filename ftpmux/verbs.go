@@ -43,12 +43,14 @@ var verbs = map[string]verb{
 	"ABOR": {handle: (*session).abor, urgent: true},
 	"STAT": {urgent: true},
 	"REST": {handle: (*session).rest},
+	"RANG": {handle: (*session).rest},
+	"MODE": {handle: (*session).mode},
 	"REIN": {handle: (*session).rein, data: true},
 	"QUIT": {handle: (*session).leave},
 
 	// What would open a connection or hide one behind our back.
 	"AUTH": {refusal: "534 This connection is protected by SSH already; use plain FTP here"},
-	"LPRT": {refusal: notHere},
+	"LPRT": {refusal: "521 Supported address families are (); use EPRT or PORT"}, // RFC 1639, section 4
 	"LPSV": {refusal: notHere},
 	"SPSV": {refusal: notHere},
 	"CPSV": {refusal: notHere},
@@ -59,6 +61,18 @@ var verbs = map[string]verb{
 }
 
 const notHere = "502 Not through this tunnel; use EPSV, PASV, EPRT or PORT"
+
+// plain lists commands that use no data connection, and of which it is known
+// whether 250 cannot be their answer. A 125 or 150 does not make them transfers,
+// and a 250 while one is under way is the transfer's if it cannot be theirs.
+var plain = map[string]bool{
+	"USER": true, "PASS": true, "ACCT": true, "REIN": true, "QUIT": true, "NOOP": true, "ABOR": true,
+	"TYPE": true, "STRU": true, "MODE": true, "ALLO": true, "REST": true, "RANG": true,
+	"PWD": true, "XPWD": true, "SYST": true, "STAT": true, "HELP": true, "FEAT": true,
+	"OPTS": true, "SIZE": true, "MDTM": true, "MFMT": true, "CLNT": true, "LANG": true, "RNFR": true,
+	"CWD": false, "XCWD": false, "CDUP": false, "XCUP": false, "DELE": false, "RNTO": false,
+	"MKD": false, "XMKD": false, "RMD": false, "XRMD": false, "MLST": false, "SITE": false,
+}
 
 // useless are the features that do not work here: the verbs that are refused,
 // and what goes with them.
