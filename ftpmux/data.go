@@ -36,6 +36,7 @@ type dataConn struct {
 	cancel      context.CancelFunc
 	ctx         context.Context // ends what is being accepted and dialled
 
+	askedBy     string // the client's verb
 	askedServer string // how the server half was negotiated, for the log
 	serverSays  string
 
@@ -66,10 +67,11 @@ const (
 	broken
 )
 
-// newData takes the place of the data connection that was prepared before.
-func (s *session) newData() *dataConn {
+// newData takes the place of the data connection that was prepared before. The
+// client asks for it by cmd.
+func (s *session) newData(cmd command) *dataConn {
 	s.dropData("another one is asked for")
-	d := &dataConn{s: s, answered: make(chan struct{})}
+	d := &dataConn{s: s, askedBy: cmd.name, answered: make(chan struct{})}
 	d.ctx, d.cancel = context.WithCancel(s.ctx)
 	s.data = d
 	s.datas[d] = struct{}{}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -72,7 +73,7 @@ func (s *session) eprt(cmd command) {
 
 // openPassive gets a server half and then listens for the client.
 func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
-	d, x := s.newData(), s.promise(cmd)
+	d, x := s.newData(cmd), s.promise(cmd)
 	s.busy = true
 	refuse := s.refuser(x, d)
 	get := s.askPassive
@@ -133,7 +134,7 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 	default:
 		s.log.Info("data goes to another host, outside the tunnel", "command", cmd)
 	}
-	d, x := s.newData(), s.promise(cmd)
+	d, x := s.newData(cmd), s.promise(cmd)
 	d.dialClient = ap
 	s.busy = true
 	done := func() {
@@ -161,43 +162,54 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 	}
 }
 
-// askPassive asks the server for a passive port, by EPSV or else PASV, and
-// begins to dial it. It ends with a call of refuse, with the reply that the
-// client is to get, or of done.
+// passiveVerb is a way to ask a server for a passive port.
+type passiveVerb struct {
+	name  string
+	code  int // of its success
+	parse func(reply string) (port uint16, err error)
+}
+
+var passiveVerbs = []passiveVerb{{"EPSV", 229, parseEPSV}, {"PASV", 227, parsePASV}}
+
+// askPassive asks the server for a passive port and begins to dial it. What the
+// client has asked by comes first: there are servers, and firewalls before them,
+// that give no reply at all to the other. It ends with a call of refuse, with the
+// reply that the client is to get, or of done.
 func (s *session) askPassive(d *dataConn, refuse func(reply string), done func()) {
-	askPASV := func() {
-		d.askedServer = "PASV"
-		s.ask("PASV", func(code int, reply string) {
-			if code != 227 {
-				refuse(reply)
-				return
-			}
-			port, err := parsePASV(reply)
-			if err != nil {
-				refuse("425 Cannot read the server's reply to PASV: " + oneLine(err.Error()))
-				return
-			}
-			s.noEPSV = true
-			d.dialServer(port, reply)
-			done()
-		})
+	verbs := slices.DeleteFunc(slices.Clone(passiveVerbs), func(v passiveVerb) bool { return v.name == s.lacks })
+	if d.askedBy == "PASV" {
+		slices.Reverse(verbs)
 	}
-	if s.noEPSV {
-		askPASV()
-		return
-	}
-	d.askedServer = "EPSV"
-	s.ask("EPSV", func(code int, reply string) {
-		port, err := parseEPSV(reply)
+	s.tryPassive(verbs, d, refuse, done)
+}
+
+// tryPassive is askPassive by one of verbs after the other. Where none works, the
+// client gets the reply to PASV, which every server should know.
+func (s *session) tryPassive(verbs []passiveVerb, d *dataConn, refuse func(reply string), done func()) {
+	v, others := verbs[0], verbs[1:]
+	d.askedServer = v.name
+	s.ask(v.name, func(code int, reply string) {
+		port, err := v.parse(reply)
+		refusal := reply
+		if code == v.code && err != nil {
+			refusal = "425 Cannot read the server's reply to " + v.name + ": " + oneLine(err.Error())
+		}
 		switch {
-		case code == 229 && err == nil:
+		case code == v.code && err == nil:
 			d.dialServer(port, reply)
 			done()
-		case code == 0 || final(reply):
-			refuse(reply)
+		case code == 0 || final(reply) || len(others) == 0:
+			refuse(refusal)
 		default:
-			s.log.Debug("EPSV did not work, trying PASV", "reply", reply)
-			askPASV()
+			s.log.Debug(v.name+" did not work, trying "+others[0].name, "reply", reply)
+			refuseAll := refuse
+			if v.name == "PASV" {
+				refuseAll = func(string) { refuse(refusal) }
+			}
+			s.tryPassive(others, d, refuseAll, func() {
+				s.lacks = v.name
+				done()
+			})
 		}
 	})
 }

@@ -51,9 +51,9 @@ type session struct {
 
 	data     *dataConn // of the next transfer
 	datas    map[*dataConn]struct{}
-	epsvOnly bool // the client sent EPSV ALL
-	noEPSV   bool // the server answers PASV but not EPSV
-	noPORT   bool // the server cannot connect to a listener at the far side
+	epsvOnly bool   // the client sent EPSV ALL
+	lacks    string // EPSV or PASV, where the server refuses that and not the other
+	noPORT   bool   // the server cannot connect to a listener at the far side
 
 	greetingTimer *time.Timer
 	silent        bool   // the greeting did not come in time
