@@ -72,6 +72,8 @@ exec 9>"$cache/lock"
 flock 9 # two runs at a time would fill the same folder
 
 install $(missing $peers)
+# Python's own tests come in a package for each version of it.
+install $(missing "$(/usr/bin/python3 -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])')")
 [ -e "$servers/libraries" ] || unpack
 install $(missing $(sort -u "$servers/libraries"))
 
