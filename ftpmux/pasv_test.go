@@ -111,7 +111,8 @@ func TestParsePORT(t *testing.T) {
 		{"127,0,0,1,156,256", netip.AddrPort{}},
 		{"127,0,0,1,0,0", netip.AddrPort{}},
 		{"127,0,0,0001,156,85", netip.AddrPort{}},
-		{" 127,0,0,1,156,85", netip.AddrPort{}},
+		{" 127, 0, 0, 1, 156, 85 ", good},
+		{"127,0,0,1,15 6,85", netip.AddrPort{}},
 		{"127,0,0,1,156,+5", netip.AddrPort{}},
 		{"", netip.AddrPort{}},
 	} {

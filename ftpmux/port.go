@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// parsePORT reads the argument of PORT: six numbers, and nothing else (RFC
-// 959, section 4.1.2).
+// parsePORT reads the argument of PORT: six numbers (RFC 959, section 4.1.2), and
+// at most blanks around them, which servers take as well.
 func parsePORT(arg string) (netip.AddrPort, error) {
 	numbers := strings.Split(arg, ",")
 	if len(numbers) != 6 {
@@ -17,6 +17,7 @@ func parsePORT(arg string) (netip.AddrPort, error) {
 	}
 	var b [6]byte
 	for i, s := range numbers {
+		s = strings.Trim(s, " ")
 		n, err := strconv.ParseUint(s, 10, 8)
 		if err != nil || len(s) > 3 {
 			return netip.AddrPort{}, fmt.Errorf("bad number %.20q in %.80q", s, arg)
