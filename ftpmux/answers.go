@@ -105,6 +105,16 @@ func (s *session) sayLocal() {
 	}
 }
 
+// sayAhead sends the answers from here that wait ahead of x.
+func (s *session) sayAhead(x *exchange) {
+	for _, y := range s.queue[:max(slices.Index(s.queue, x), 0)] {
+		if y.local != "" {
+			s.queue = s.queue.without(y)
+			s.tellClient([]byte(y.local + "\r\n"))
+		}
+	}
+}
+
 // passOver drops what the server left unanswered before x.
 func (s *session) passOver(x *exchange) {
 	var dropped []*exchange

@@ -27,7 +27,13 @@ func (x *exchange) forwarded() bool { return !x.promise && !x.own && !x.late }
 // keeps tells whether a reply with this code has to be seen whole before any
 // of it goes to the client. All others stream through.
 func (x *exchange) keeps(code int) bool {
-	return x.done != nil && (x.own || code >= 200) || x.data != nil && ends(code)
+	return x.done != nil && (x.own || code >= 200) || x.data != nil && ends(code) || x.lastWord(code)
+}
+
+// lastWord tells whether a reply with this code is Pure-FTPd's last word on a
+// broken download, another 150.
+func (x *exchange) lastWord(code int) bool {
+	return begins(code) && x.begun && x.data.verdict() == broken
 }
 
 // ends tells whether code is that of a transfer that ended well: RFC 959,
@@ -87,14 +93,19 @@ var answers = map[string]func(code int) bool{
 // its code, and what was passed over is dropped.
 type queue []*exchange
 
-// match returns the exchange that a reply with this code belongs to, or nil.
-func (q queue) match(code int) *exchange {
+// match returns the exchange that a reply with this code belongs to, or nil. While
+// the client waits for a transfer, a 226 or 250 is not given to a command that has
+// never such an answer.
+func (q queue) match(code int, transferDue bool) *exchange {
 	if begins(code) {
 		if x := q.transfer(); x != nil {
 			return x
 		}
 	}
 	for i, x := range q {
+		if ends(code) && plain[x.cmd.name] && x.forwarded() && transferDue && x.cmd.name != "ABOR" {
+			continue
+		}
 		if x.fits(code, q[i+1:]) {
 			return x
 		}

@@ -2,7 +2,9 @@ package ftpmux
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -52,17 +54,26 @@ func (s *session) onReply(line replyLine, err error) {
 // whose returns the exchange that a reply belongs to of which the first line is
 // here, or nil.
 func (s *session) whose(code int) *exchange {
-	x := s.queue.match(code)
+	x := s.queue.match(code, s.transferDue())
 	switch {
 	case x == nil && begins(code) && s.data != nil && s.data.cmd.name != "":
-		// The transfer was refused, with a 421 maybe, and begins all the same.
-		x = &exchange{cmd: s.data.cmd}
-		s.queue = append(s.queue, x)
+		// The client was told that the transfer is refused, by a 421 maybe.
+		s.data.err = errors.New("the server begins what it has refused")
+		s.data.close(true)
+		s.data = nil
 	case x != nil && x.heard != nil && code >= 200:
 		s.passOver(x)
 		x.heard()
 	}
 	return x
+}
+
+// transferDue tells whether the client waits for the end of a transfer, though the
+// server may not have heard of it.
+func (s *session) transferDue() bool {
+	return s.pending != nil ||
+		slices.ContainsFunc(s.waiting, func(cmd command) bool { return cmd.verb.direction != eitherWay }) ||
+		slices.ContainsFunc(s.queue, func(x *exchange) bool { return !x.late && x.cmd.verb.direction != eitherWay })
 }
 
 // onStray acts on a line of a reply that nobody asked for, or asked for any more.
@@ -75,6 +86,11 @@ func (s *session) onStray(line replyLine) {
 	}
 	if line.last {
 		s.log.Info("a reply that nobody asked for", "code", line.code, "passed", !kept)
+		if x := s.pending; x != nil && !kept && line.code >= 400 { // it has its answer
+			s.pending, s.busy = nil, false
+			s.undoRestart()
+			x.data.fail(fmt.Errorf("the server says %d", line.code))
+		}
 		s.sayLocal()
 	}
 }
@@ -84,8 +100,8 @@ func (s *session) onLastLine(x *exchange, line replyLine) {
 	text := x.text
 	x.text = nil
 	switch {
-	case begins(line.code) && x.begun && x.data.verdict() == broken:
-		s.onFinal(x, line.code, text) // Pure-FTPd's last word on a broken download
+	case !x.late && x.lastWord(line.code):
+		s.onFinal(x, 226, text) // which becomes a 426
 	case line.code < 200:
 		s.onPreliminary(x, line)
 	case x.data == nil || x.late || !ends(line.code):

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -273,54 +272,6 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 		if strings.Contains(log.String(), "hunter2") || !strings.Contains(log.String(), "USER me") {
 			t.Errorf("log:\n%s", log.String())
 		}
-	})
-}
-
-// made matches the ports that the mux gives.
-var made = regexp.MustCompile(`^(227 Entering Passive Mode \(127,0,0,1,195,\d+\)\.|229 Entering Extended Passive Mode \(\|\|\|500\d\d\|\))\r\n$`)
-
-// FuzzSession lets a client and a server say anything, in any order.
-func FuzzSession(f *testing.F) {
-	f.Add([]byte("USER me\r\nPASV\r\nLIST\r\n"), []byte("220 hi\r\n331 ok\r\n229 ok (|||40021|)\r\n150 go\r\n226 done\r\n"), byte(7))
-	f.Add([]byte("PORT 127,0,0,1,175,200\r\nSTOR a\r\nABOR\r\n"), []byte("220 hi\r\n200 ok\r\n426 no\r\n226 ok\r\n"), byte(20))
-	f.Add([]byte("EPSV\r\nRETR a\r\nQUIT\r\n"), []byte("220-a\r\n220 b\r\n500 no\r\n227 ok (1,2,3,4,156,85)\r\n421 bye\r\n"), byte(1))
-	f.Fuzz(func(t *testing.T, fromClient, fromServer []byte, chunk byte) {
-		synctest.Test(t, func(t *testing.T) {
-			local := newMemNet(50001)
-			client, server, far, done := stage(t, &Mux{Local: local})
-			far.listen("127.0.0.1:40021")
-			local.listen("127.0.0.1:45000")
-			asked := bytes.Count(bytes.ToUpper(fromClient), []byte("PASV")) + bytes.Count(bytes.ToUpper(fromClient), []byte("EPSV"))
-			for a, b := fromClient, fromServer; len(a)+len(b) > 0; {
-				n := min(int(chunk)+1, len(a))
-				client.Write(a[:n])
-				a = a[n:]
-				synctest.Wait()
-				n = min(int(chunk)+1, len(b))
-				server.Write(b[:n])
-				b = b[n:]
-				synctest.Wait()
-			}
-			<-time.After(2 * replyTimeout)
-			client.CloseWrite()
-			server.CloseWrite()
-			<-done // and synctest sees whether a goroutine is left
-			// No port reaches the client but ours, and none unasked.
-			got, _ := client.in.takeAll()
-			replies := replyReader{r: bufio.NewReader(strings.NewReader(got))}
-			for ports := 0; ; {
-				line, err := replies.next()
-				if err != nil {
-					break
-				}
-				if !line.last || !passive(line.code) {
-					continue
-				}
-				if ports++; ports > asked || !made.Match(line.raw) {
-					t.Errorf("%d requests, and the port %q: %q", asked, line.raw, got)
-				}
-			}
-		})
 	})
 }
 

@@ -48,11 +48,15 @@ func (s *session) tryPending() {
 // refuseTransfer answers a transfer command of which the server has not heard.
 // A REST or RANG that was meant for it must not hit the next one.
 func (s *session) refuseTransfer(cmd command, reply string) {
+	s.undoRestart()
+	s.answer(cmd, reply)
+}
+
+func (s *session) undoRestart() {
 	for _, undo := range s.restart {
 		s.ask(undo, func(int, string) {})
 	}
 	s.restart = nil
-	s.answer(cmd, reply)
 }
 
 // abor passes ABOR on and cuts the data connection off behind it: most servers
@@ -71,11 +75,12 @@ func (s *session) abor(cmd command) {
 		return cmd.verb.direction != eitherWay
 	})
 	x := s.queue.transfer()
+	abor := &exchange{cmd: cmd}
 	if x == nil {
-		s.forward(&exchange{cmd: cmd}, nil)
+		abor.heard = func() { s.sayAhead(abor) } // of its 226, which could be taken for theirs
+		s.forward(abor, nil)
 		return
 	}
-	abor := &exchange{cmd: cmd}
 	s.cutOff(x.data, abor, errors.New("aborted by the client"))
 	s.unless(abor, func() { // a server that answers the two of them once
 		s.abandon(abor, "225 ABOR: the server gave no reply")
@@ -102,6 +107,7 @@ func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
 		if x := s.queue.of(d); x != nil { // this is the only reply
 			s.abandonTransfer(x)
 		}
+		s.sayAhead(abor)
 	}
 	sent := make(chan struct{})
 	s.forward(abor, func() { close(sent) })
