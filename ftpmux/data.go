@@ -310,6 +310,7 @@ func (d *dataConn) endUpload() {
 				return
 			}
 			d.up.told = true
+			d.s.log.Debug("the end of an upload went out", "line", d.cmd)
 			d.s.sayHeld()
 		}, nil
 	})
@@ -384,7 +385,11 @@ func (d *dataConn) breakWith(why error) {
 	d.err = why
 	d.close(true)
 	d.s.sayHeld()
-	if x := d.s.queue.of(d); x != nil {
+	switch x := d.s.queue.of(d); {
+	case x == nil:
+	case x.over:
+		d.s.onFinal(x, 226, nil) // which becomes a 426
+	default:
 		d.s.unless(x, func() { d.s.abandonTransfer(x) })
 	}
 }

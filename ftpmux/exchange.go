@@ -15,6 +15,7 @@ type exchange struct {
 	local   string                     // it, once it is known
 	data    *dataConn                  // of a transfer
 	begun   bool                       // a transfer's 125 or 150 has come
+	over    bool                       // ... twice: if it breaks, there will be no other reply
 	early   []byte                     // a 226 or 250 that came before that
 	late    bool                       // given up: its reply is swallowed, should it still come
 	text    []byte                     // what was kept of the reply under way

@@ -102,6 +102,8 @@ func (s *session) onLastLine(x *exchange, line replyLine) {
 	switch {
 	case !x.late && x.lastWord(line.code):
 		s.onFinal(x, 226, text) // which becomes a 426
+	case x.begun && begins(line.code):
+		x.over = true
 	case line.code < 200:
 		s.onPreliminary(x, line)
 	case x.data == nil || x.late || !ends(line.code):
