@@ -35,6 +35,8 @@ type ftpServer struct {
 	root string // what its users see as /
 
 	user, password string
+
+	stub *stub // in place of the process, or nil
 }
 
 func (s *ftpServer) addr() string { return net.JoinHostPort(s.ip, strconv.Itoa(s.port)) }
