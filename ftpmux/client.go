@@ -75,8 +75,13 @@ func (s *session) leave(cmd command) {
 	s.forward(&exchange{cmd: cmd}, nil)
 }
 
-// rein passes REIN on; its success drops the data connection.
+// rein passes REIN on; its success drops the data connection. A server could
+// take it for the end of TLS as well.
 func (s *session) rein(cmd command) {
+	if s.tls != nil {
+		s.answer(cmd, noREIN)
+		return
+	}
 	d := s.data
 	s.forward(&exchange{cmd: cmd, then: func(code int) {
 		if code >= 300 {

@@ -181,7 +181,12 @@ func (d *dataConn) dial(network Remote, addr string, ready func(net.Conn), faile
 
 func (d *dataConn) clientReady(c net.Conn) { d.gotEnd(&d.client, c) }
 
-func (d *dataConn) serverReady(c net.Conn) { d.gotEnd(&d.server, c) }
+func (d *dataConn) serverReady(c net.Conn) {
+	if d.s.tls != nil {
+		c = newTLSStream(c, d.s.tls)
+	}
+	d.gotEnd(&d.server, c)
+}
 
 // gotEnd takes one end and joins the two when both are there.
 func (d *dataConn) gotEnd(end *net.Conn, c net.Conn) {
@@ -275,7 +280,7 @@ func (d *dataConn) serverEnded() {
 		d.s.sayHeld()
 	default:
 		server := d.server
-		d.s.work.Go(func() { server.Close() }) // at once: ProFTPD holds its 226 back until then
+		d.s.work.Go(func() { finish(server) }) // at once: ProFTPD holds its 226 back until then
 		d.s.sayHeld()
 		d.awaitReply()
 	}

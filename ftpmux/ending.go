@@ -51,7 +51,11 @@ func (s *session) outlive(moved int64) {
 
 // onServerEnd acts on the end of the server's side.
 func (s *session) onServerEnd(line replyLine, err error) {
+	noTLS, isTLS := errors.AsType[*TLSError](err)
 	switch {
+	case isTLS:
+		s.log.Warn("no TLS with the server", "error", noTLS)
+		s.fail(noTLS.Error())
 	case s.greeting():
 		if s.silent {
 			err = context.DeadlineExceeded

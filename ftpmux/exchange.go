@@ -83,6 +83,8 @@ var answers = map[string]func(code int) bool{
 	"EPRT": func(code int) bool { return code == 200 || code >= 400 },
 	"PORT": func(code int) bool { return code == 200 || code >= 400 },
 	"MODE": func(code int) bool { return code == 200 || code >= 400 },
+	"PBSZ": func(code int) bool { return code == 200 || code >= 400 },
+	"PROT": func(code int) bool { return code == 200 || code >= 400 },
 	"REST": func(code int) bool { return code == 350 || code >= 500 },
 	"RANG": func(code int) bool { return code == 350 || code >= 500 },
 	"ABOR": func(code int) bool { return code == 225 || code == 226 || code >= 500 && code <= 503 },

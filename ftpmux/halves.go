@@ -80,7 +80,7 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 	if s.mux.Data == Active {
 		get = s.askActive
 	}
-	get(d, refuse, func() {
+	done := func() {
 		s.settling = true
 		s.aside(func(ctx context.Context) (event, undo func()) {
 			ln, err := s.mux.local().Listen(ctx, "tcp", netip.AddrPortFrom(s.localAddr, 0).String())
@@ -100,7 +100,8 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 				s.fulfil(x, reply)
 			}, func() { ln.Close() }
 		})
-	})
+	}
+	s.protect(refuse, func() { get(d, refuse, done) })
 }
 
 // refuser returns what gives d up and tells the client so.
@@ -143,23 +144,25 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 		s.fulfil(x, "200 "+cmd.name+" command successful")
 	}
 	refuse := s.refuser(x, d)
-	switch {
-	case s.mux.Data == Active:
-		s.askActive(d, refuse, done)
-	case s.mux.Data != Passive && !s.noPORT && OnLoopback(s.mux.Server):
-		s.askActive(d, func(reply string) {
-			if final(reply) {
-				refuse(reply)
-				return
-			}
-			s.log.Info("active mode does not work here; asking the server for a passive port", "reason", reply)
-			s.noPORT = true
-			d.stopFar()
+	s.protect(refuse, func() {
+		switch {
+		case s.mux.Data == Active:
+			s.askActive(d, refuse, done)
+		case s.mux.Data != Passive && !s.noPORT && OnLoopback(s.mux.Server):
+			s.askActive(d, func(reply string) {
+				if final(reply) {
+					refuse(reply)
+					return
+				}
+				s.log.Info("active mode does not work here; asking the server for a passive port", "reason", reply)
+				s.noPORT = true
+				d.stopFar()
+				s.askPassive(d, refuse, done)
+			}, done)
+		default:
 			s.askPassive(d, refuse, done)
-		}, done)
-	default:
-		s.askPassive(d, refuse, done)
-	}
+		}
+	})
 }
 
 // passiveVerb is a way to ask a server for a passive port.

@@ -13,7 +13,8 @@
 // Addresses in these lines are not followed, only ports are used, and neither
 // side can aim a data connection at a third host (but see Mux.AllowFXP) or at a
 // port below 1024: RFC 2577, section 3. AUTH is refused, because an encrypted control
-// connection cannot be rewritten; so are LPRT, LPSV, SPSV, CPSV and SSCN.
+// connection cannot be rewritten; so are LPRT, LPSV, SPSV, CPSV and SSCN. With a
+// server that insists on TLS the mux speaks it itself (Mux.TLS): RFC 4217.
 // A transfer that did not complete is never shown as one that did.
 package ftpmux
 
@@ -21,6 +22,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -89,6 +91,12 @@ type Mux struct {
 	// PORT or EPRT: this machine's Local connects there, in plain. RFC 2577, section
 	// 3, is about why that is not so by itself.
 	AllowFXP bool
+
+	// TLS has the mux speak TLS to the server, on the control connection and on data
+	// connections; its clients stay in plain. Without a ServerName the host in Server
+	// is what the certificate is compared with; ClientSessionCache is the mux's own.
+	// nil is no TLS, as servers have it that do not insist.
+	TLS *tls.Config
 
 	// Grace is how long transfers may go on after Serve was told to stop.
 	Grace time.Duration
@@ -180,14 +188,17 @@ func (m *Mux) ServeConn(ctx context.Context, c net.Conn) {
 	}
 	defer server.Close()
 	log.Info("session begins", "client", c.RemoteAddr(), "server", m.Server)
+	server, dataTLS := m.overTLS(server, log)
 	s := newSession(m, log, client, server)
+	s.tls = dataTLS
 	s.run(ctx)
 	log.Info("session ends", "reason", s.reason)
 }
 
 // Check connects to the FTP server, reads its greeting and leaves. It returns
-// nil for a server that speaks FTP, also when it turns guests away, and a
-// *NotFTPError for one that does not. The end of ctx ends the attempt.
+// nil for a server that speaks FTP, also when it turns guests away, a
+// *NotFTPError for one that does not, and a *TLSError for one with which there is
+// no TLS where there should be. The end of ctx ends the attempt.
 func (m *Mux) Check(ctx context.Context) error {
 	server, err := m.Remote.DialContext(ctx, "tcp", m.Server)
 	if err != nil {
@@ -196,12 +207,16 @@ func (m *Mux) Check(ctx context.Context) error {
 	defer server.Close()
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 
-	replies := replyReader{r: bufio.NewReader(server), fresh: true}
+	control, _ := m.overTLS(server, m.logger())
+	replies := replyReader{r: bufio.NewReader(control), fresh: true}
 	var first string
 	for {
 		line, err := replies.next()
 		first = cmp.Or(first, string(line.raw))
+		noTLS, isTLS := errors.AsType[*TLSError](err)
 		switch {
+		case isTLS:
+			return noTLS
 		case ctx.Err() != nil:
 			return &NotFTPError{Addr: m.Server, Got: first, Err: ctx.Err()}
 		case err != nil:
@@ -209,7 +224,7 @@ func (m *Mux) Check(ctx context.Context) error {
 		case line.code == 0:
 			return &NotFTPError{Addr: m.Server, Got: first}
 		case line.last && line.code >= 200:
-			fmt.Fprint(server, "QUIT\r\n")
+			fmt.Fprint(control, "QUIT\r\n")
 			return nil
 		}
 	}

@@ -32,6 +32,9 @@ func (s *session) onReply(line replyLine, err error) {
 	}
 	s.midReply = !line.last
 	x := s.answering
+	if x != nil {
+		s.noticeTLS(x, line)
+	}
 	switch {
 	case x == nil:
 		s.onStray(line)

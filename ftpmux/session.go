@@ -3,6 +3,7 @@ package ftpmux
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -49,8 +50,11 @@ type session struct {
 	settling bool      // an answer from here is being made; the server's wait behind it
 	restart  []string  // what would undo the REST or RANG that the server's next transfer uses up
 
-	data     *dataConn // of the next transfer
-	datas    map[*dataConn]struct{}
+	data      *dataConn // of the next transfer
+	datas     map[*dataConn]struct{}
+	tls       *tls.Config // of data connections; nil for none
+	protected bool        // the server encrypts them
+
 	epsvOnly bool   // the client sent EPSV ALL
 	lacks    string // EPSV or PASV, where the server refuses that and not the other
 	noPORT   bool   // the server cannot connect to a listener at the far side

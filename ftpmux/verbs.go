@@ -21,9 +21,9 @@ const (
 
 // verbs lists the commands that the mux acts on. Any other passes untouched.
 var verbs = map[string]verb{
+	"USER": {handle: (*session).user},
 	"PASS": {secret: true},
 	"ACCT": {secret: true},
-	"ADAT": {secret: true},
 
 	// The client's half of a data connection; the server's is negotiated apart.
 	"PASV": {handle: (*session).pasv, data: true},
@@ -49,7 +49,14 @@ var verbs = map[string]verb{
 	"QUIT": {handle: (*session).leave},
 
 	// What would open a connection or hide one behind our back.
-	"AUTH": {refusal: "534 This connection is protected by SSH already; use plain FTP here"},
+	"AUTH": {refusal: protected},
+	"ADAT": {refusal: protected, secret: true},
+	"PBSZ": {refusal: protected},
+	"PROT": {refusal: protected},
+	"CCC":  {refusal: protected},
+	"MIC":  {refusal: protected, secret: true},
+	"CONF": {refusal: protected, secret: true},
+	"ENC":  {refusal: protected, secret: true},
 	"LPRT": {refusal: "521 Supported address families are (); use EPRT or PORT"}, // RFC 1639, section 4
 	"LPSV": {refusal: notHere},
 	"SPSV": {refusal: notHere},
@@ -60,7 +67,12 @@ var verbs = map[string]verb{
 	"FEAT": {handle: (*session).feat},
 }
 
-const notHere = "502 Not through this tunnel; use EPSV, PASV, EPRT or PORT"
+// Replies to what is not for this side of the tunnel.
+const (
+	protected = "534 This connection is protected by SSH already; use plain FTP here"
+	notHere   = "502 Not through this tunnel; use EPSV, PASV, EPRT or PORT"
+	noREIN    = "502 Not through this tunnel; it could end the TLS with the server"
+)
 
 // plain lists commands that use no data connection, and of which it is known
 // whether 250 cannot be their answer. A 125 or 150 does not make them transfers,
@@ -76,7 +88,7 @@ var plain = map[string]bool{
 
 // useless are the features that do not work here: the verbs that are refused,
 // and what goes with them.
-var useless = map[string]bool{"PBSZ": true, "PROT": true, "CCC": true, "ESTA": true, "ESTP": true}
+var useless = map[string]bool{"ESTA": true, "ESTP": true}
 
 func init() {
 	for name, v := range verbs {

@@ -29,10 +29,11 @@ import (
 // `m=>S open` expects the mux to have dialled (`open HOST:PORT` another host). Commands and replies end with CRLF unless they
 // stand in Go's quotes. Others set the stage or look at it:
 //
-//	set NAME VALUE   data, fxp, server or client (an address)
+//	set NAME VALUE   data, fxp, server or client (an address), tls
 //	refuse listen    the far side refuses to listen
 //	refuse PORT      nothing listens at the server's or the client's PORT
 //	wait DURATION    passes, in virtual time
+//	S handshakes, S=>m handshakes  go on inside TLS, where RST is an end that TLS was not told of
 //	C closes, C resets, S closes   end the control connection
 //	C closed, S closed             it has been ended
 //	stop             the mux is told to stop
@@ -165,6 +166,8 @@ func (p *player) step(who, what string) error {
 			p.mux.Server = value
 		case "client":
 			p.clientHost = value
+		case "tls":
+			p.mux.TLS = tlsClient()
 		default:
 			return errors.New("unknown setting")
 		}
@@ -203,6 +206,8 @@ func (p *player) step(who, what string) error {
 	case "C", "S":
 		c := map[string]*memConn{"C": p.client, "S": p.server}[who]
 		switch what {
+		case "handshakes":
+			return handshake(&p.server)
 		case "closes":
 			return c.CloseWrite()
 		case "resets":
@@ -303,6 +308,8 @@ func (p *player) dataSend(c **memConn, n *memNet, what string) error {
 		return errors.New("no data connection")
 	}
 	switch what {
+	case "handshakes":
+		return handshake(c)
 	case "EOF":
 		return (*c).CloseWrite()
 	case "RST":
