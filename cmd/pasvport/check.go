@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pasvport/pasvport/ftpmux"
 	"github.com/pasvport/pasvport/sshconf"
 	"github.com/pasvport/pasvport/tunnel"
 )
@@ -273,6 +274,9 @@ func (e *loginError) Error() string {
 }
 func (e *loginError) Unwrap() error { return e.err }
 
-func loginHints(*loginError) []string {
+func loginHints(e *loginError) []string {
+	if ftpmux.DemandsTLS(e.err.Error()) {
+		return []string{"the server lets nobody in without TLS: --tls upstream speaks it"}
+	}
 	return []string{"--ftp-user NAME logs in as another user; the password is asked for, or taken from " + passwordVariable}
 }

@@ -38,9 +38,8 @@ type ftpCheck struct {
 // there is not its question.
 func (c *ftpCheck) forwarding(ctx context.Context) (string, error) {
 	c.gate = greets(ctx, c.mux)
-	var notFTP *ftpmux.NotFTPError
 	switch {
-	case c.gate == nil, errors.As(c.gate, &notFTP), refusedBeyond(c.gate):
+	case c.gate == nil, is[*ftpmux.NotFTPError](c.gate), is[*ftpmux.TLSError](c.gate), refusedBeyond(c.gate):
 		return "allowed to " + c.mux.Server, nil
 	}
 	return "", c.gate

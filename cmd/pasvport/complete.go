@@ -48,8 +48,11 @@ func (o *options) completeFlags(cmd *cobra.Command) {
 	cmd.RegisterFlagCompletionFunc("data", cobra.FixedCompletions([]string{
 		string(ftpmux.Auto), string(ftpmux.Passive), string(ftpmux.Active),
 	}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{
+		string(tlsRefuse), string(tlsUpstream),
+	}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("jump", o.completeJump)
-	for _, name := range []string{"listen", "port", "login", "option", "grace"} {
+	for _, name := range []string{"listen", "port", "login", "option", "grace", "tls-server-name"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 }

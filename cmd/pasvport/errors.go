@@ -133,6 +133,7 @@ var advice = []func(error) ([]string, bool){
 	on(forwardHints),
 	on(loginHints),
 	on(notFTPHints),
+	on(tlsHints),
 	on(listenHints),
 	on(func(*notFoundError) []string {
 		return []string{"the command after -- must be a program in PATH, or the path of one"}

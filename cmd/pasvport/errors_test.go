@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -67,6 +69,15 @@ func TestErrors(t *testing.T) {
 		{"lost on the way", &dataError{errors.New("425"), &tunnel.LostError{Host: "prod", Err: io.ErrClosedPipe}}, 255, ""},
 		{"no listening", &tunnel.ForwardError{}, 1, "PermitListen"},
 		{"FTP login", &loginError{"anna", errors.New("530")}, 1, "--ftp-user"},
+		{"FTP login without TLS", &loginError{"anna", errors.New("530 Non-anonymous sessions must use encryption.")}, 1, "--tls upstream"},
+		{"no TLS", &ftpmux.TLSError{Addr: "10.0.0.5:21", Reply: "502 no"}, 1, "leave out --tls upstream"},
+		{"certificate for others", &ftpmux.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{
+			Certificate: &x509.Certificate{DNSNames: []string{"ftp.example.com"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 5)}},
+		}}}, 1, "for ftp.example.com, 10.0.0.5; --tls-server-name NAME"},
+		{"certificate without names", &ftpmux.TLSError{Err: &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{}}}}, 1, "subjectAltName"},
+		{"certificate of nobody's", &ftpmux.TLSError{Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, 1, "--tls-ca FILE"},
+		{"certificate of old", &ftpmux.TLSError{Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}}, 1, "--tls-insecure"},
+		{"TLS of old", &ftpmux.TLSError{Err: errors.New("tls: unsupported")}, 1, "TLS 1.2"},
 		{"told already", &reportedError{&loginError{"anna", errors.New("530")}}, 1, "--ftp-user"},
 		{"nothing listens", &tunnel.OpenError{Addr: "10.0.0.5:21", Reason: ssh.ConnectionFailed}, 1, "10.0.0.5:21"},
 		{"not FTP", &ftpmux.NotFTPError{Addr: "10.0.0.5:22", Got: "SSH-2.0-x"}, 1, "10.0.0.5:22"},

@@ -29,6 +29,7 @@ type options struct {
 	gateway   bool
 	data      string
 	allowFXP  bool
+	tls       tlsFlags
 	grace     time.Duration
 	viaSSH    bool
 	verbosity int
@@ -128,6 +129,7 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.BoolVarP(&o.gateway, "gateway", "g", false, "let -L listen beyond this machine; FTP passwords cross that network in plain")
 	f.StringVar(&o.data, "data", string(ftpmux.Auto), "how the FTP server gets its data connections: auto, passive or active")
 	f.BoolVar(&o.allowFXP, "allow-fxp", false, "let clients send data to another host, by PORT or EPRT; this machine connects there, outside the tunnel and in plain")
+	o.tls.addTo(f)
 	f.DurationVar(&o.grace, "grace", 2*time.Second, "how long transfers may go on after Ctrl-C")
 	f.BoolVar(&o.viaSSH, "via-ssh", false, "let the system's ssh make the connection and log in, with these flags and questions of its own")
 	f.CountVarP(&o.verbosity, "verbose", "v", "tell what happens; twice: the whole conversation, without passwords")
@@ -151,6 +153,9 @@ func (o *options) check(f *pflag.FlagSet) error {
 	modes := []ftpmux.DataMode{ftpmux.Auto, ftpmux.Passive, ftpmux.Active}
 	if !slices.Contains(modes, ftpmux.DataMode(o.data)) {
 		return usagef(fmt.Sprintf("--data %q is none of auto, passive and active", o.data))
+	}
+	if err := o.tls.check(f); err != nil {
+		return err
 	}
 	if o.grace < 0 {
 		return usagef(fmt.Sprintf("--grace %v is negative", o.grace))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -97,6 +98,7 @@ func (o *options) suits(server string) error {
 type serving struct {
 	options *options
 	log     *slog.Logger
+	tls     *tls.Config // towards the FTP server; nil for none
 	host    *sshconf.Host
 	tunnel  *tunnel.Tunnel
 	prompts *prompter // nil where there is nobody to ask
@@ -124,12 +126,19 @@ func (l link) url() string {
 // the way there and may be nil. The tunnel is the caller's to close.
 func (o *options) prepare(destination string, stderr io.Writer, trace func(tunnel.Stage)) (*serving, error) {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level()}))
+	tlsConfig, err := o.tls.config()
+	if err != nil {
+		return nil, err
+	}
 	resolver := o.resolver()
 	host, err := resolve(resolver, destination)
 	if err != nil {
 		return nil, err
 	}
-	s := &serving{options: o, log: log, host: host, unmet: newUnmet(log)}
+	if o.tls.insecure {
+		log.Warn("--tls-insecure: any certificate of the FTP server's is taken")
+	}
+	s := &serving{options: o, log: log, tls: tlsConfig, host: host, unmet: newUnmet(log)}
 	s.unmet.add(host)
 	s.jump = func(hop string) (*sshconf.Host, error) {
 		h, err := resolver.Jump(hop)
@@ -222,6 +231,7 @@ func (s *serving) mux(remote ftpmux.Remote, addr string) *ftpmux.Mux {
 		Remote:   remote,
 		Server:   addr,
 		Data:     ftpmux.DataMode(s.options.data),
+		TLS:      s.tls,
 		AllowFXP: s.options.allowFXP,
 		Grace:    s.options.grace,
 		Logger:   s.log,

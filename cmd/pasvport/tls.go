@@ -1,0 +1,109 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pasvport/pasvport/ftpmux"
+)
+
+// tlsMode says what becomes of TLS with the FTP server.
+type tlsMode string
+
+const (
+	tlsRefuse   tlsMode = "refuse"   // the client's, and there is none
+	tlsUpstream tlsMode = "upstream" // pasvport speaks it to the server
+)
+
+// tlsFlags say how.
+type tlsFlags struct {
+	mode       string
+	ca         string
+	serverName string
+	insecure   bool
+}
+
+func (o *tlsFlags) addTo(f *pflag.FlagSet) {
+	f.StringVar(&o.mode, "tls", string(tlsRefuse), "what becomes of TLS: refuse, for SSH protects the clients, or upstream, to speak it to an FTP server that insists on it")
+	f.StringVar(&o.ca, "tls-ca", "", "trust the certificates in this PEM `file`, in place of the system's, to sign the FTP server's")
+	f.StringVar(&o.serverName, "tls-server-name", "", "the `name` that the FTP server's certificate must have; the ftphost of -L where it says nothing")
+	f.BoolVar(&o.insecure, "tls-insecure", false, "take any certificate of the FTP server's")
+}
+
+// check refuses flags that make no sense together.
+func (o *tlsFlags) check(f *pflag.FlagSet) error {
+	switch tlsMode(o.mode) {
+	case tlsUpstream:
+	case tlsRefuse:
+		for _, name := range []string{"tls-ca", "tls-server-name", "tls-insecure"} {
+			if f.Changed(name) {
+				return usagef(fmt.Sprintf("--%s is for --tls upstream", name))
+			}
+		}
+	default:
+		return usagef(fmt.Sprintf("--tls %q is none of refuse and upstream", o.mode))
+	}
+	if o.insecure && o.ca != "" {
+		return usagef("--tls-insecure and --tls-ca exclude each other")
+	}
+	return nil
+}
+
+// config is for ftpmux.Mux.TLS; nil for no TLS.
+func (o *tlsFlags) config() (*tls.Config, error) {
+	if tlsMode(o.mode) != tlsUpstream {
+		return nil, nil
+	}
+	config := &tls.Config{ServerName: o.serverName, InsecureSkipVerify: o.insecure}
+	if o.ca == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(o.ca)
+	if err != nil {
+		return nil, usagef(fmt.Sprintf("--tls-ca: %v", err))
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, usagef(fmt.Sprintf("--tls-ca: %s has no certificate in PEM form", o.ca))
+	}
+	return config, nil
+}
+
+func tlsHints(e *ftpmux.TLSError) []string {
+	const insecure = "--tls-insecure takes any certificate: only SSH protects the connection then, as far as the SSH server"
+	var (
+		name    x509.HostnameError
+		signer  x509.UnknownAuthorityError
+		invalid x509.CertificateInvalidError
+	)
+	switch {
+	case e.Reply != "":
+		return []string{"leave out --tls upstream: the server has no TLS, and SSH protects the connection as far as the SSH server"}
+	case errors.As(e, &name):
+		if names := namesIn(name.Certificate); names != "" {
+			return []string{"the certificate is for " + names + "; --tls-server-name NAME says which of them is expected", insecure}
+		}
+		return []string{"the certificate has no name in the form that counts (subjectAltName); the server needs a new one", insecure}
+	case errors.As(e, &signer):
+		return []string{"--tls-ca FILE names a PEM file with the certificate that has signed it, or with this one itself", insecure}
+	case errors.As(e, &invalid):
+		return []string{"the server needs another certificate", insecure}
+	}
+	return []string{"the server must have TLS 1.2 or 1.3, with ciphers of today"}
+}
+
+// namesIn lists what a certificate is for.
+func namesIn(c *x509.Certificate) string {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return oneLine(strings.Join(names, ", "))
+}
