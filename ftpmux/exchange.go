@@ -68,6 +68,9 @@ func (x *exchange) fits(code int, behind queue) bool {
 		answer := answers[x.cmd.name]
 		return answer != nil && answer(code)
 	}
+	if code == 211 && plain[x.cmd.name] { // it is FEAT's, which must not pass unread
+		return slices.Contains([]string{"FEAT", "STAT", "HELP"}, x.cmd.name)
+	}
 	return !passive(code)
 }
 
