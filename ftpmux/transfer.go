@@ -77,7 +77,16 @@ func (s *session) abor(cmd command) {
 	x := s.queue.transfer()
 	abor := &exchange{cmd: cmd}
 	if x == nil {
-		abor.heard = func() { s.sayAhead(abor) } // of its 226, which could be taken for theirs
+		d := s.data
+		if s.busy { // it is still being made
+			d = nil
+		}
+		abor.heard = func() {
+			if s.data == d {
+				s.dropData("ABOR") // as some servers do; others would go on using it
+			}
+			s.sayAhead(abor) // of its 226, which could be taken for theirs
+		}
 		s.forward(abor, nil)
 		return
 	}
