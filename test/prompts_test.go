@@ -60,7 +60,13 @@ func (s *screen) see(t *testing.T, pattern string) []string {
 // enter types text and Return.
 func (s *screen) enter(t *testing.T, text string) {
 	t.Helper()
-	if _, err := s.keyboard.WriteString(text + "\n"); err != nil {
+	s.press(t, text+"\n")
+}
+
+// press types keys.
+func (s *screen) press(t *testing.T, keys string) {
+	t.Helper()
+	if _, err := s.keyboard.WriteString(keys); err != nil {
 		t.Fatal(err)
 	}
 }
