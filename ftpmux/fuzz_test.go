@@ -232,7 +232,7 @@ func checkLines(t *testing.T, fromClient, fromServer []byte, toClient, toServer 
 		if cmd.name == "PASV" || cmd.name == "EPSV" {
 			asked++
 		}
-		if cmd.verb.refusal == "" && !strings.Contains("PASV EPSV PORT EPRT", cmd.name) {
+		if cmd.verb.refusal == "" && !slices.Contains([]string{"PASV", "EPSV", "PORT", "EPRT"}, cmd.name) {
 			commands[cmd.text+"\r\n"]++
 		}
 	}
