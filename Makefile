@@ -4,7 +4,7 @@ GO ?= go
 ORACLE = ^(TestCorpus|TestGenerated)$$
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test fuzz
+.PHONY: build demo test huge fuzz
 
 build:
 	$(GO) build -trimpath -o pasvport ./cmd/pasvport
@@ -27,6 +27,15 @@ ifeq ($(shell id -u),0)
 else
 	$(GO) test -race -count=1 -timeout 15m -skip '$(ORACLE)' $$($(GO) list ./... | grep -v '/test$$')
 	$(GO) test -race -count=1 -timeout 15m -exec "sudo -E env PATH=$$PATH" ./test
+endif
+
+# 10 GiB each way, as root or through sudo.
+huge:
+	test/setup.sh
+ifeq ($(shell id -u),0)
+	$(GO) test -count=1 -timeout 60m -tags huge -v -run TestHuge ./test
+else
+	$(GO) test -count=1 -timeout 60m -tags huge -v -run TestHuge -exec "sudo -E env PATH=$$PATH" ./test
 endif
 
 # A minute for each fuzz target.

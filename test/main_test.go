@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -63,14 +64,17 @@ var built struct {
 	err  error
 }
 
-// pasvportPath builds pasvport with the race detector, once, and returns its path.
+// buildFlags are for pasvport.
+var buildFlags = []string{"-race"}
+
+// pasvportPath builds pasvport once, and returns its path.
 func pasvportPath(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "pasvport-bin-"); built.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "build", "-race", "-o", built.dir, "../cmd/pasvport").CombinedOutput()
+		out, err := exec.Command("go", slices.Concat([]string{"build"}, buildFlags, []string{"-o", built.dir, "../cmd/pasvport"})...).CombinedOutput()
 		if err != nil {
 			built.err = fmt.Errorf("building pasvport: %w\n%s", err, out)
 		}
