@@ -5,6 +5,7 @@ package test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -25,24 +26,29 @@ const (
 func startWithAccount(t *testing.T, pam string, options ...string) *sshd {
 	t.Helper()
 	s := newSSHD(t)
+	s.launcher = withAccount(t, s.dir, visitor, "0:0::/:/bin/sh", pam)
+	s.start(t, options...)
+	return s
+}
+
+// withAccount returns what starts a program that sees an account of this name, with
+// the password ftpPassword, and sshd's PAM service as given. The files are in dir.
+func withAccount(t *testing.T, dir, name, account, pam string) (launcher []string) {
+	t.Helper()
 	script := ""
-	for path, more := range map[string]string{
-		"/etc/passwd": visitor + ":x:0:0::/:/bin/sh\n",
-		"/etc/shadow": fmt.Sprintf("%s:%s:19000:0:99999:7:::\n", visitor, ftpHash),
+	for path, text := range map[string]string{
+		"/etc/passwd":     readFile(t, "/etc/passwd") + name + ":x:" + account + "\n",
+		"/etc/shadow":     readFile(t, "/etc/shadow") + fmt.Sprintf("%s:%s:19000:0:99999:7:::\n", name, ftpHash),
+		"/etc/pam.d/sshd": pam,
 	} {
-		text := readFile(t, path)
-		own := s.path(path[len("/etc/"):])
-		writeFile(t, own, []byte(text+more))
+		own := filepath.Join(dir, "own-"+filepath.Base(path))
+		writeFile(t, own, []byte(text))
 		if err := os.Chmod(own, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		script += fmt.Sprintf("mount --bind '%s' %s && ", own, path)
 	}
-	writeFile(t, s.path("pam"), []byte(pam))
-	script += fmt.Sprintf(`mount --bind '%s' /etc/pam.d/sshd && exec "$@"`, s.path("pam"))
-	s.launcher = []string{program(t, "unshare"), "--mount", "sh", "-c", script, "sh"}
-	s.start(t, options...)
-	return s
+	return []string{program(t, "unshare"), "--mount", "sh", "-c", script + `exec "$@"`, "sh"}
 }
 
 // askpass has a lab's programs ask a script, which knows one answer.

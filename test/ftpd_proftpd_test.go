@@ -5,6 +5,8 @@ package test
 import (
 	"fmt"
 	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -12,7 +14,12 @@ import (
 // logins to the same folder.
 func startProFTPD(t *testing.T, ip string) *ftpServer {
 	t.Helper()
-	s := newFTPServer(t, ip)
+	return startProFTPDWith(t, newFTPServer(t, ip), nil)
+}
+
+// startProFTPDWith has a command start the server, and more in its configuration.
+func startProFTPDWith(t *testing.T, s *ftpServer, launcher []string, more ...string) *ftpServer {
+	t.Helper()
 	// mod_auth_file refuses a file that others can write, and so the folder
 	writeFile(t, s.path("passwd"), fmt.Appendf(nil, "%s:%s:%d:%d::%s:/bin/false\n", ftpUser, ftpHash, ftpUID, ftpUID, s.root))
 	writeFile(t, s.path("proftpd.conf"), fmt.Appendf(nil, `ServerType standalone
@@ -51,8 +58,10 @@ Umask 022
   UserAlias anonymous daemon
   RequireValidShell off
 </Anonymous>
-`, s.ip, s.port, s.path("pid"), s.path("scoreboard"), s.path("log"), s.path("passwd"), s.root))
-	s.process = startProcess(t, exec.Command(unpacked(t, "usr/sbin/proftpd"), "--nodaemon", "-c", s.path("proftpd.conf")))
+%s
+`, s.ip, s.port, s.path("pid"), s.path("scoreboard"), s.path("log"), s.path("passwd"), s.root, strings.Join(more, "\n")))
+	command := append(slices.Clone(launcher), unpacked(t, "usr/sbin/proftpd"), "--nodaemon", "-c", s.path("proftpd.conf"))
+	s.process = startProcess(t, exec.Command(command[0], command[1:]...))
 	s.waitListening(t, s.addr())
 	return s
 }

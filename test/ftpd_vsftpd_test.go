@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -13,7 +15,12 @@ import (
 // other users would need a PAM service below /etc.
 func startVsftpd(t *testing.T, ip string) *ftpServer {
 	t.Helper()
-	s := newFTPServer(t, ip)
+	return startVsftpdWith(t, newFTPServer(t, ip), nil)
+}
+
+// startVsftpdWith has a command start the server, and more in its configuration.
+func startVsftpdWith(t *testing.T, s *ftpServer, launcher []string, more ...string) *ftpServer {
+	t.Helper()
 	s.user, s.password = "anonymous", "alice@example.com"
 	if err := os.Mkdir(s.path("empty"), 0o755); err != nil {
 		t.Fatal(err)
@@ -41,8 +48,10 @@ vsftpd_log_file=%s
 seccomp_sandbox=NO
 isolate=NO
 isolate_network=NO
-`, s.ip, s.port, s.root, s.path("empty"), s.path("log")))
-	s.process = startProcess(t, exec.Command(unpacked(t, "usr/sbin/vsftpd"), s.path("vsftpd.conf")))
+%s
+`, s.ip, s.port, s.root, s.path("empty"), s.path("log"), strings.Join(more, "\n")))
+	command := append(slices.Clone(launcher), unpacked(t, "usr/sbin/vsftpd"), s.path("vsftpd.conf"))
+	s.process = startProcess(t, exec.Command(command[0], command[1:]...))
 	s.waitListening(t, s.addr())
 	return s
 }

@@ -12,7 +12,7 @@ servers=$cache/servers
 
 peers='openssh-server openssh-client curl lftp wget tnftp ncftp inetutils-ftp
 	python3 python3-pyftpdlib gcc libc6-dev'
-unpacked='vsftpd proftpd-core pure-ftpd pure-ftpd-common'
+unpacked='vsftpd proftpd-core proftpd-mod-crypto pure-ftpd pure-ftpd-common'
 
 as_root() {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -58,6 +58,7 @@ unpack() {
 		dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed 's/|.*//; s/(.*//; s/[[:space:]]//g' |
 			grep -E '^(lib|zlib)' >>"$cache/new/tree/libraries" || true
 	done
+	echo "$unpacked" >"$cache/new/tree/packages"
 	rm -rf "$servers"
 	mv "$cache/new/tree" "$servers"
 	rm -rf "$cache/new"
@@ -74,7 +75,7 @@ flock 9 # two runs at a time would fill the same folder
 install $(missing $peers)
 # Python's own tests come in a package for each version of it.
 install $(missing "$(/usr/bin/python3 -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])')")
-[ -e "$servers/libraries" ] || unpack
+[ "$(cat "$servers/packages" 2>/dev/null)" = "$unpacked" ] || unpack # none yet, or others
 install $(missing $(sort -u "$servers/libraries"))
 
 for server in vsftpd proftpd pure-ftpd; do
