@@ -94,7 +94,7 @@ func (a *authority) issue(t *testing.T, dir string, names ...string) (file strin
 	return file
 }
 
-// tlsFTPDs are FTP servers that let nobody in, and no data pass, without TLS. Those
+// tlsFTPDs are FTP servers that let nobody in without TLS, nor data pass but for one. Those
 // that can want data connections to resume the control connection's session.
 var tlsFTPDs = []struct {
 	name  string
@@ -115,6 +115,9 @@ var tlsFTPDs = []struct {
 		startProFTPDWith(t, s, launcher, tlsOn(t, cert, "on")...)
 	}},
 	{"Pure-FTPd", func(t *testing.T, s *ftpServer, cert string, launcher ...string) {
+		startPureFTPdWith(t, s, launcher, "-Y", "2", "-2", cert) // takes data in plain as well
+	}},
+	{"Pure-FTPd-data", func(t *testing.T, s *ftpServer, cert string, launcher ...string) {
 		startPureFTPdWith(t, s, launcher, "-Y", "3", "-2", cert)
 	}},
 }
