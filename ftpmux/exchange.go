@@ -109,7 +109,7 @@ func (q queue) match(code int, transferDue bool) *exchange {
 		}
 	}
 	for i, x := range q {
-		if ends(code) && plain[x.cmd.name] && x.forwarded() && transferDue && x.cmd.name != "ABOR" {
+		if ends(code) && plain[x.cmd.name] && x.forwarded() && transferDue && !(x.cmd.name == "ABOR" && code == 226) {
 			continue
 		}
 		if x.fits(code, q[i+1:]) {
