@@ -18,7 +18,7 @@ func (s *session) onCommand(cmd command, err error) {
 	case err != nil:
 		s.onClientEnd(err)
 	case strings.TrimSpace(cmd.text) == "": // some servers answer it and some do not
-	case cmd.verb.urgent && (s.busy || len(s.waiting) > 0):
+	case cmd.verb.urgent && !s.greeting() && (s.busy || len(s.waiting) > 0):
 		s.handle(cmd)
 	default:
 		s.waiting = append(s.waiting, cmd)
