@@ -96,9 +96,37 @@ func newTLSStream(raw net.Conn, config *tls.Config) *tlsStream {
 	return &tlsStream{tls.Client(withoutDeadlines{raw}, config), raw}
 }
 
+// errNoHandshake is an end of the stream, or TLS's word of one, that anybody
+// between could have sent.
+var errNoHandshake = errors.New("the server ended the connection before TLS was there")
+
+// HandshakeContext never fails with io.EOF, which crypto/tls does where the stream
+// ends, and which would be an empty file to a reader.
+func (c *tlsStream) HandshakeContext(ctx context.Context) error {
+	err := c.Conn.HandshakeContext(ctx)
+	if err == io.EOF {
+		return errNoHandshake
+	}
+	return err
+}
+
+func (c *tlsStream) Read(p []byte) (int, error) {
+	if err := c.HandshakeContext(context.Background()); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *tlsStream) Write(p []byte) (int, error) {
+	if err := c.HandshakeContext(context.Background()); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
 // CloseWrite tells the server that the data is whole and ends our half.
 func (c *tlsStream) CloseWrite() error {
-	err := c.Handshake() // an empty file may be the first that it hears of us
+	err := c.HandshakeContext(context.Background()) // an empty file may be the first that it hears of us
 	if err == nil {
 		err = c.Conn.CloseWrite()
 	}
