@@ -33,7 +33,7 @@ func (s *session) ask(text string, done func(code int, reply string)) {
 // ownCommand makes a command of the mux's own, which no verb handles.
 func ownCommand(text string) command {
 	name, arg, _ := strings.Cut(text, " ")
-	return command{text: text, name: name, arg: arg}
+	return command{text: text, name: strings.ToUpper(name), arg: arg}
 }
 
 // unless runs event if x has no final reply within replyTimeout.
