@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // forward sends x's command to the server; then runs when it is on its way.
@@ -41,7 +42,7 @@ func (s *session) unless(x *exchange, event func()) {
 	s.after(replyTimeout, func() {
 		switch {
 		case x.late || !slices.Contains(s.queue, x):
-		case s.midReply && s.answering == x:
+		case s.hears(x):
 			s.unless(x, event)
 		default:
 			s.log.Warn("no reply from the server", "line", x.cmd, "after", replyTimeout)
@@ -53,12 +54,20 @@ func (s *session) unless(x *exchange, event func()) {
 // giveUp waits no longer for the reply to x. One that comes soon is swallowed.
 func (s *session) giveUp(x *exchange) {
 	x.late = true
-	s.after(replyTimeout, func() {
-		if s.answering != x || !s.midReply {
+	s.forget(x, replyTimeout)
+}
+
+// forget drops x after some time, unless its reply is under way then.
+func (s *session) forget(x *exchange, after time.Duration) {
+	s.after(after, func() {
+		if !s.hears(x) {
 			s.queue = s.queue.without(x)
 		}
 	})
 }
+
+// hears tells whether the reply to x is under way.
+func (s *session) hears(x *exchange) bool { return s.midReply && s.answering == x }
 
 // answer replies to cmd from here, in its turn.
 func (s *session) answer(cmd command, reply string) { s.fulfil(s.promise(cmd), reply) }

@@ -139,11 +139,7 @@ func (s *session) abortUpload(d *dataConn, why error) {
 	s.log.Warn("an upload was cut off; the file on the server is not complete", "line", d.cmd, "reason", why)
 	abor := &exchange{cmd: ownCommand("ABOR"), own: true, done: func(int, []byte) {}}
 	s.cutOff(d, abor, why)
-	s.after(10*abortPatience, func() { // no server needs longer, and some never answer
-		if !s.midReply || s.answering != abor {
-			s.queue = s.queue.without(abor)
-		}
-	})
+	s.forget(abor, 10*abortPatience) // no server needs longer, and some never answer
 }
 
 // sayHeld acts on the reply that waited for the end of its data.
@@ -167,7 +163,7 @@ func (s *session) sayEarly(x *exchange) {
 		return
 	}
 	s.after(earlyPatience, func() {
-		if x.early != nil && !x.begun && !x.late && slices.Contains(s.queue, x) && (s.answering != x || !s.midReply) {
+		if x.early != nil && !x.begun && !x.late && slices.Contains(s.queue, x) && !s.hears(x) {
 			s.log.Info("the server began no transfer and calls it complete", "line", x.cmd)
 			code, _ := replyCode(x.early)
 			s.onFinal(x, code, x.early)
