@@ -65,8 +65,7 @@ func (x *exchange) fits(code int, behind queue) bool {
 	case x.data != nil:
 		return code >= 400
 	case x.own, x.late:
-		answer := answers[x.cmd.name]
-		return answer != nil && answer(code)
+		return answers(x.cmd.name, code)
 	}
 	if code == 211 && plain[x.cmd.name] { // it is FEAT's, which must not pass unread
 		return slices.Contains([]string{"FEAT", "STAT", "HELP"}, x.cmd.name)
@@ -78,20 +77,23 @@ func (x *exchange) fits(code int, behind queue) bool {
 // who asked for it, or to nobody.
 func passive(code int) bool { return code == 227 || code == 229 }
 
-// answers are the final replies to what the mux asks for itself, or has given up.
-// Of much of that the client knows nothing, so a 421 is not for them.
-var answers = map[string]func(code int) bool{
-	"EPSV": func(code int) bool { return code == 229 || code >= 400 },
-	"PASV": func(code int) bool { return code == 227 || code >= 400 },
-	"EPRT": func(code int) bool { return code == 200 || code >= 400 },
-	"PORT": func(code int) bool { return code == 200 || code >= 400 },
-	"MODE": func(code int) bool { return code == 200 || code >= 400 },
-	"PBSZ": func(code int) bool { return code == 200 || code >= 400 },
-	"PROT": func(code int) bool { return code == 200 || code >= 400 },
-	"REST": func(code int) bool { return code == 350 || code >= 500 },
-	"RANG": func(code int) bool { return code == 350 || code >= 500 },
-	"ABOR": func(code int) bool { return code == 225 || code == 226 || code >= 500 && code <= 503 },
-	"":     func(code int) bool { return !passive(code) }, // the greeting
+// answers tells whether code is that of a final reply to what the mux asks for
+// itself, or has given up. Of much of that the client knows nothing, and of REST, RANG and
+// ABOR the mux does not care how they end, so a 421 is not for these.
+func answers(name string, code int) bool {
+	switch name {
+	case "": // the greeting
+		return !passive(code)
+	case "EPSV":
+		return code == 229 || code >= 400
+	case "PASV":
+		return code == 227 || code >= 400
+	case "REST", "RANG":
+		return code == 350 || code >= 500
+	case "ABOR":
+		return code == 225 || code == 226 || code >= 500 && code <= 503
+	}
+	return code == 200 || code >= 400 // EPRT, PORT, MODE, PBSZ, PROT
 }
 
 // queue holds the exchanges under way in the order of their commands. Servers
