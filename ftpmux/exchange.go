@@ -78,8 +78,8 @@ func (x *exchange) fits(code int, behind queue) bool {
 func passive(code int) bool { return code == 227 || code == 229 }
 
 // answers tells whether code is that of a final reply to what the mux asks for
-// itself, or has given up. Of much of that the client knows nothing, and of REST, RANG and
-// ABOR the mux does not care how they end, so a 421 is not for these.
+// itself, or has given up. A 421 is not for those that end without a word to the
+// client, who has to hear of it.
 func answers(name string, code int) bool {
 	switch name {
 	case "": // the greeting
@@ -90,10 +90,12 @@ func answers(name string, code int) bool {
 		return code == 227 || code >= 400
 	case "REST", "RANG":
 		return code == 350 || code >= 500
+	case "PBSZ":
+		return code == 200 || code >= 500
 	case "ABOR":
 		return code == 225 || code == 226 || code >= 500 && code <= 503
 	}
-	return code == 200 || code >= 400 // EPRT, PORT, MODE, PBSZ, PROT
+	return code == 200 || code >= 400 // EPRT, PORT, MODE, PROT
 }
 
 // queue holds the exchanges under way in the order of their commands. Servers
