@@ -104,7 +104,7 @@ func TestSlowClientStopsTheServer(t *testing.T) {
 	})
 }
 
-// doubtful is a connection that ends with the tunnel.
+// doubtful is a connection whose end is an error of the tunnel's.
 type doubtful struct {
 	*memConn
 	err error
@@ -116,95 +116,6 @@ func (d doubtful) Read(p []byte) (int, error) {
 		err = d.err
 	}
 	return n, err
-}
-
-type doubtfulNet struct {
-	*memNet
-	err error
-}
-
-func (n doubtfulNet) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := n.memNet.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	return doubtful{c.(*memConn), n.err}, nil
-}
-
-func TestEndOfTheTunnelIsNoEndOfFile(t *testing.T) {
-	lost := errors.New("SSH connection lost: keepalive")
-	for _, tt := range []struct {
-		err     error
-		reply   string
-		dataEnd error
-	}{
-		{io.EOF, "226 done\r\n", io.EOF},
-		{lost, "426 The transfer did not complete: SSH connection lost: keepalive\r\n", syscall.ECONNRESET},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			far := newMemNet(60001)
-			control, _ := far.listen("127.0.0.1:21")
-			passive, _ := far.listen("127.0.0.1:40021")
-			local := newMemNet(50001)
-			m := &Mux{Remote: doubtfulNet{far, tt.err}, Server: "127.0.0.1:21", Local: local}
-			client, there := memPipe(netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:2121"))
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				m.ServeConn(context.Background(), there)
-			}()
-			server, _ := control.Accept()
-			fmt.Fprint(server, "220 ready\r\n")
-			fmt.Fprint(client, "EPSV\r\n")
-			synctest.Wait()
-			fmt.Fprint(server, "229 ok (|||40021|)\r\n")
-			data, _ := passive.Accept()
-			synctest.Wait()
-			clientData, err := local.DialContext(context.Background(), "tcp", "127.0.0.1:50001")
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprint(client, "RETR a\r\n")
-			synctest.Wait()
-			fmt.Fprint(server, "150 go\r\n226 done\r\n") // ahead of the data
-			fmt.Fprint(data, "some")
-			data.Close()
-			synctest.Wait()
-			got, _ := client.in.takeAll()
-			if !strings.HasSuffix(got, tt.reply) {
-				t.Errorf("%v: client got %q, want the end %q", tt.err, got, tt.reply)
-			}
-			if _, end := clientData.(*memConn).in.takeAll(); end != tt.dataEnd {
-				t.Errorf("%v: the data ended with %v, want %v", tt.err, end, tt.dataEnd)
-			}
-			client.Close()
-			server.Close()
-			clientData.Close()
-			<-done
-		})
-	}
-}
-
-func TestLostTunnelIsTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		far := newMemNet(60001)
-		control, _ := far.listen("127.0.0.1:21")
-		m := &Mux{Remote: doubtfulNet{far, errors.New("SSH connection lost: keepalive")}, Server: "127.0.0.1:21"}
-		client, there := memPipe(netip.MustParseAddrPort("127.0.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:2121"))
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			m.ServeConn(context.Background(), there)
-		}()
-		server, _ := control.Accept()
-		fmt.Fprint(server, "220 ready\r\n")
-		server.Close()
-		<-done
-		got, _ := client.in.takeAll()
-		if want := "220 ready\r\n421 the connection to the FTP server is lost: SSH connection lost: keepalive\r\n"; got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	})
 }
 
 func TestNoWayToTheServer(t *testing.T) {
