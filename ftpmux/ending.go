@@ -54,7 +54,6 @@ func (s *session) onServerEnd(line replyLine, err error) {
 	noTLS, isTLS := errors.AsType[*TLSError](err)
 	switch {
 	case isTLS:
-		s.log.Warn("no TLS with the server", "error", noTLS)
 		s.fail(noTLS.Error())
 	case s.greeting():
 		if s.silent {
