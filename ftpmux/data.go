@@ -40,7 +40,7 @@ type dataConn struct {
 	askedServer string // how the server half was negotiated, for the log
 	serverSays  string
 
-	told     bool          // the client knows where we listen for it
+	offered  bool          // the client is told a port of ours
 	running  bool          // a transfer has begun
 	joined   bool          // bytes are being copied
 	finished bool          // both ends are closed
@@ -88,7 +88,7 @@ func (s *session) dropData(why string) {
 
 // listen waits for the client at ln; it must come from its own address.
 func (d *dataConn) listen(ln net.Listener) {
-	d.told = true
+	d.offered = true
 	stop := d.accept(ln, func(c net.Conn) bool { return addrOf(c.RemoteAddr()) == d.s.clientAddr }, d.clientReady)
 	d.within(acceptTimeout, func() {
 		if d.client == nil {
@@ -159,7 +159,7 @@ func (d *dataConn) dialServer(port uint16, reply string) {
 // send the transfer command that is answered with the reason.
 func (d *dataConn) noServer(why error) {
 	d.s.log.Warn("no data connection to the server", "reason", why)
-	if d.told && d.s.pending == nil && d.err == nil && !d.finished {
+	if d.offered && d.s.pending == nil && d.err == nil && !d.finished {
 		d.err = why
 		return
 	}
