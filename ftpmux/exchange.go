@@ -15,9 +15,9 @@ type exchange struct {
 	local   string                     // it, once it is known
 	data    *dataConn                  // of a transfer
 	begun   bool                       // a transfer's 125 or 150 has come
-	over    bool                       // ... twice: if it breaks, there will be no other reply
+	over    bool                       // ... twice: Pure-FTPd has no other reply if it breaks
 	early   []byte                     // a 226 or 250 that came before that
-	late    bool                       // given up: its reply is swallowed, should it still come
+	late    bool                       // given up: its reply is for nobody, should it still come
 	text    []byte                     // what was kept of the reply under way
 }
 
@@ -67,7 +67,7 @@ func (x *exchange) fits(code int, behind queue) bool {
 	case x.own, x.late:
 		return answers(x.cmd.name, code)
 	}
-	if code == 211 && plain[x.cmd.name] { // it is FEAT's, which must not pass unread
+	if code == 211 && plain[x.cmd.name] { // else FEAT's could pass with TLS in it
 		return slices.Contains([]string{"FEAT", "STAT", "HELP"}, x.cmd.name)
 	}
 	return !passive(code)
@@ -103,9 +103,9 @@ func answers(name string, code int) bool {
 // its code, and what was passed over is dropped.
 type queue []*exchange
 
-// match returns the exchange that a reply with this code belongs to, or nil. While
-// the client waits for a transfer, a 226 or 250 is not given to a command that has
-// never such an answer.
+// match returns the first exchange that a reply with this code fits, or nil. While
+// the client waits for a transfer, it would take a 226 or 250 for the transfer's; so
+// no command gets one that never has such an answer.
 func (q queue) match(code int, transferDue bool) *exchange {
 	if begins(code) {
 		if x := q.transfer(); x != nil {

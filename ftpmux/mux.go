@@ -95,7 +95,7 @@ type Mux struct {
 	// TLS has the mux speak TLS to the server, on the control connection and on data
 	// connections; its clients stay in plain. Without a ServerName the host in Server
 	// is what the certificate is compared with; ClientSessionCache is the mux's own.
-	// nil is no TLS, as servers have it that do not insist.
+	// nil is plain FTP.
 	TLS *tls.Config
 
 	// Grace is how long transfers may go on after Serve was told to stop.

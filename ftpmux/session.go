@@ -48,7 +48,7 @@ type session struct {
 	busy     bool      // something has to be settled before they are
 	pending  *exchange // a transfer command that waits for its data connection
 	settling bool      // an answer from here is being made; the server's wait behind it
-	restart  []string  // what would undo the REST or RANG that the server's next transfer uses up
+	restart  []string  // commands that undo what REST and RANG have set for the next transfer
 
 	data      *dataConn // of the next transfer
 	datas     map[*dataConn]struct{}

@@ -74,9 +74,9 @@ const (
 	noREIN    = "502 Not through this tunnel; it could end the TLS with the server"
 )
 
-// plain lists commands that use no data connection, and of which it is known
-// whether 250 cannot be their answer. A 125 or 150 does not make them transfers,
-// and a 250 while one is under way is the transfer's if it cannot be theirs.
+// plain lists commands that use no data connection, so that no 125 or 150 makes
+// transfers of them. Those with true have no 226 or 250 for an answer either, but for
+// ABOR's 226: with nothing else behind a transfer, a 250 is the transfer's.
 var plain = map[string]bool{
 	"USER": true, "PASS": true, "ACCT": true, "REIN": true, "QUIT": true, "NOOP": true, "ABOR": true,
 	"TYPE": true, "STRU": true, "MODE": true, "ALLO": true, "REST": true, "RANG": true,

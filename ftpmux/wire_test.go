@@ -26,18 +26,19 @@ import (
 //	m=>C what   what it gets there           m=>S what   what it gets there
 //
 // where what is `open PORT`, `EOF`, `RST`, `nothing` or data in Go's quotes;
-// `m=>S open` expects the mux to have dialled (`open HOST:PORT` another host). Commands and replies end with CRLF unless they
-// stand in Go's quotes. Others set the stage or look at it:
+// `m=>S open` expects the mux to have dialled (`open HOST:PORT` another host), and
+// `C=>m open PORT from HOST` is a stranger. Commands and replies end with CRLF unless
+// they stand in Go's quotes. Others set the stage or look at it:
 //
-//	set NAME VALUE   data, fxp, server or client (an address), tls
-//	refuse listen    the far side refuses to listen
-//	refuse PORT      nothing listens at the server's or the client's PORT
-//	wait DURATION    passes, in virtual time
-//	S handshakes, S=>m handshakes  go on inside TLS, where RST is an end that TLS was not told of
-//	C closes, C resets, S closes   end the control connection
-//	C closed, S closed             it has been ended
-//	stop             the mux is told to stop
-//	log TEXT         the log has told this, at Info or Warn
+//	set NAME VALUE       data, fxp, server or client (an address), tls
+//	refuse listen        the far side refuses to listen
+//	refuse PORT          nothing listens at the server's or the client's PORT
+//	wait DURATION        passes, in virtual time
+//	S handshakes         goes on inside TLS, as S=>m does; RST is an end without TLS's own
+//	C closes, C resets   ends the control connection, as S does
+//	C closed, S closed   it has been ended
+//	stop                 the mux is told to stop
+//	log TEXT             the log has told this, at Info or Warn
 //
 // Local data ports count up from 50001, those at the far side from 60001.
 func TestWire(t *testing.T) {
