@@ -50,6 +50,11 @@ func (o *tlsFlags) check(f *pflag.FlagSet) error {
 	default:
 		return usagef(fmt.Sprintf("--tls %q is none of refuse and upstream", o.mode))
 	}
+	for _, name := range []string{"tls-ca", "tls-server-name"} {
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			return usagef(fmt.Sprintf("--%s is empty", name), "pasvport --help tells what it is without the flag")
+		}
+	}
 	if o.insecure && o.ca != "" {
 		return usagef("--tls-insecure and --tls-ca exclude each other")
 	}
