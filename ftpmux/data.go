@@ -234,6 +234,9 @@ func (d *dataConn) copy(f *flow, dst, src net.Conn, ended func()) {
 	d.s.work.Go(func() {
 		readErr, writeErr := f.pump(dst, src)
 		deliver(d.s, d.s.events, func() {
+			if readErr == errCut && d.direction == upload {
+				readErr = nil // it has nothing to say there, and its reply comes inside TLS
+			}
 			switch {
 			case d.finished || d.err != nil:
 			case readErr == nil && writeErr == nil:

@@ -84,9 +84,8 @@ func (borrowed) Put(string, *tls.ClientSessionState) {}
 // tlsStream is a stream to the server inside TLS, of which we are the client
 // whoever has connected to whom. The first Read or Write shakes hands.
 //
-// The end that it reads is one of TLS's, which nobody can forge, or that of the
-// stream below between two records: some servers send no other. Remote promises
-// that this one is the server's own, and a transfer needs its 226 as well.
+// The end that it reads is TLS's, which nobody can forge. That of the stream below
+// is errCut: anybody between sshd and the server can cause one.
 type tlsStream struct {
 	*tls.Conn
 	raw net.Conn
@@ -96,15 +95,18 @@ func newTLSStream(raw net.Conn, config *tls.Config) *tlsStream {
 	return &tlsStream{tls.Client(withoutDeadlines{raw}, config), raw}
 }
 
-// errNoHandshake is an end of the stream, or TLS's word of one, that anybody
-// between could have sent.
+// errCut is an end of the stream below TLS. Behind a handshake, some servers have no
+// other for what is no download.
+var errCut = errors.New("the connection ended without the end that TLS has, so it may be cut short")
+
+// errNoHandshake is an end ahead of TLS.
 var errNoHandshake = errors.New("the server ended the connection before TLS was there")
 
-// HandshakeContext never fails with io.EOF, which crypto/tls does where the stream
-// ends, and which would be an empty file to a reader.
+// HandshakeContext never fails with io.EOF, which crypto/tls makes of an end in plain,
+// and which would be an empty file to a reader.
 func (c *tlsStream) HandshakeContext(ctx context.Context) error {
 	err := c.Conn.HandshakeContext(ctx)
-	if err == io.EOF {
+	if err == io.EOF || errors.Is(err, errCut) {
 		return errNoHandshake
 	}
 	return err
@@ -147,12 +149,16 @@ func finish(c net.Conn) {
 }
 
 // withoutDeadlines is a stream as crypto/tls needs it: Remote's streams need not
-// have deadlines, and crypto/tls takes a bare io.ErrUnexpectedEOF for io.EOF.
+// have deadlines, and crypto/tls takes io.EOF, and a bare io.ErrUnexpectedEOF, for its
+// own end.
 type withoutDeadlines struct{ net.Conn }
 
 func (c withoutDeadlines) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err == io.ErrUnexpectedEOF {
+	switch err {
+	case io.EOF:
+		err = errCut
+	case io.ErrUnexpectedEOF:
 		err = fmt.Errorf("connection lost: %w", err)
 	}
 	return n, err
@@ -179,7 +185,11 @@ type tlsControl struct {
 func (c *tlsControl) Read(p []byte) (int, error) {
 	for len(c.unread) == 0 {
 		if t := c.tls.Load(); t != nil {
-			return t.Read(p)
+			n, err := t.Read(p)
+			if err == errCut { // as servers leave; transfers have had their replies by then
+				err = io.EOF
+			}
+			return n, err
 		}
 		if c.err != nil {
 			return 0, c.err

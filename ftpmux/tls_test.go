@@ -233,11 +233,11 @@ func TestDataResumesTheSession(t *testing.T) {
 	}
 }
 
-// TestEndOfTLS: what ends below TLS between two records counts as an end if Remote
-// says that it is the server's own.
+// TestEndOfTLS: what ends below TLS between two records is told from TLS's own end,
+// also where Remote says that the server has ended it.
 func TestEndOfTLS(t *testing.T) {
 	lost := fmt.Errorf("SSH connection lost: %w", io.ErrUnexpectedEOF)
-	for below, want := range map[error]error{io.EOF: nil, io.ErrUnexpectedEOF: io.ErrUnexpectedEOF, lost: lost} {
+	for below, want := range map[error]error{io.EOF: errCut, io.ErrUnexpectedEOF: io.ErrUnexpectedEOF, lost: lost} {
 		synctest.Test(t, func(t *testing.T) {
 			near, there := memPipe(netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2"))
 			go func() {
