@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -111,6 +112,32 @@ func TestEndTakesNoRoundTrip(t *testing.T) {
 		t.Errorf("%d questions for 100 ends", n)
 	}
 }
+
+// Under load the library is seldom found reading. It has read since is as good.
+func TestEndUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 100 {
+			l := &link{raw: newWire(endless{}), done: make(chan struct{})}
+			proved := make(chan error, 1)
+			go func() { proved <- l.prove(nil) }()
+			synctest.Wait()
+			select {
+			case err := <-proved:
+				t.Fatalf("%v before the library reads", err)
+			default:
+			}
+			l.raw.Read(make([]byte, 1))
+			if err := <-proved; err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// endless always has something to be read.
+type endless struct{ net.Conn }
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 // A relay stands between a client and sshd, and can damage what sshd says.
 type relay struct {

@@ -110,8 +110,9 @@ func (l *link) await(p *ping, silence time.Duration, stop <-chan struct{}) error
 //
 // The library ends all streams when its loop that reads the connection has ended: after a
 // failure to read, a bad MAC, a disconnect message. So if that loop goes on
-// reading now, the end came in a packet of the peer's. Failures of the connection below are
-// noted before the library hears of them. What is left is a peer that breaks the
+// reading, the end came in a packet of the peer's. Under load it may have done so and be
+// at work again when this is looked at, so each beginning counts. Failures of the connection
+// below are noted before the library hears of them. What is left is a peer that breaks the
 // protocol inside of good packets; it could as well send a false end.
 //
 // A master answers no more when it has lost its connection, and its pipes end after that.
@@ -119,8 +120,9 @@ func (l *link) prove(stop <-chan struct{}) error {
 	if l.master != nil {
 		return l.await(l.ping(), l.silence, stop)
 	}
+	told := l.raw.turns.Load()
 	for {
-		yes, changed := l.raw.readsOn()
+		yes, changed := l.raw.readsOn(told)
 		if yes {
 			return nil
 		}

@@ -369,12 +369,12 @@ func (w *wire) tell() {
 	}
 }
 
-// readsOn tells whether the library is reading right now, with no failure so far.
-// If not, changed is closed when that may be different.
-func (w *wire) readsOn() (yes bool, changed <-chan struct{}) {
+// readsOn tells whether the library reads or has begun to read since turns was as told,
+// with no failure so far. If not, changed is closed when that may be different.
+func (w *wire) readsOn(told int64) (yes bool, changed <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.turns.Load()%2 == 1 && w.ended() == nil {
+	if (told%2 == 1 || w.turns.Load() > told) && w.ended() == nil {
 		return true, nil
 	}
 	if w.turn == nil {
