@@ -103,6 +103,8 @@ func (c *conn) next() piece {
 		if err := c.link.prove(c.closed); err != nil {
 			pc.err = err
 		}
+	case c.link.ssh != nil: // what was read could not be answered
+		pc.err = c.link.broken(pc.err)
 	}
 	return pc
 }

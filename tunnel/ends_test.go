@@ -1,11 +1,13 @@
 package tunnel
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -138,6 +140,42 @@ func TestEndUnderLoad(t *testing.T) {
 type endless struct{ net.Conn }
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// What is read is answered with more window. When that cannot be sent, the
+// connection is lost, as for whoever writes.
+func TestReadWithoutAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up, down := newPipe(), newPipe()
+		out := &failing{Conn: memConn{down, up}}
+		l := memLinkAs(t, unstarted(t), memConn{up, down}, out, 0)
+		c, err := l.dial(t.Context(), "echo", 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		out.fails.Store(true)
+		_, err = io.Copy(io.Discard, c)
+		if lost := wantAs[*LostError](t, err); !errors.Is(lost, syscall.EPIPE) {
+			t.Errorf("got %v", lost)
+		}
+	})
+}
+
+// failing is a connection that can be read, and after a while not be written.
+type failing struct {
+	net.Conn
+	fails atomic.Bool
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.fails.Load() {
+		return 0, syscall.EPIPE
+	}
+	return f.Conn.Write(p)
+}
 
 // A relay stands between a client and sshd, and can damage what sshd says.
 type relay struct {

@@ -89,8 +89,14 @@ func memLink(t *testing.T, s *server) (l *link, freeze func()) {
 
 // memLinkOver is a link to s by way of two pipes; it wants new keys after so many bytes.
 func memLinkOver(t *testing.T, s *server, up, down *pipe, rekey uint64) *link {
-	go s.serve(memConn{up, down})
-	w := newWire(memConn{down, up})
+	return memLinkAs(t, s, memConn{up, down}, memConn{down, up}, rekey)
+}
+
+// memLinkAs is a link by way of here to s, which has there.
+func memLinkAs(t *testing.T, s *server, there, here net.Conn, rekey uint64) *link {
+	t.Helper()
+	go s.serve(there)
+	w := newWire(here)
 	conn, chans, reqs, err := ssh.NewClientConn(w, "prod:22", &ssh.ClientConfig{
 		Config:          ssh.Config{RekeyThreshold: rekey},
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
