@@ -318,11 +318,20 @@ func DemandsTLS(reply string) bool {
 	return code >= 400 && tlsWords.MatchString(reply)
 }
 
-// noticeTLS tells in the log what a server is after that refuses x for want of TLS.
+// noticeTLS tells in the log what a server is after that refuses x for want of TLS, or
+// of a session in which data may come: crypto/tls resumes none without a ticket.
 func (s *session) noticeTLS(x *exchange, line replyLine) {
+	if s.tls != nil {
+		_, ticket := s.tls.ClientSessionCache.Get("")
+		if x.data != nil && (line.code == 425 || line.code == 522) && !ticket {
+			s.log.Warn("the FTP server may want data connections to resume a TLS session, and gave no ticket for it",
+				"reply", oneLine(string(line.raw)), "mend", "TLS 1.3 or session tickets at the server, or no such demand")
+		}
+		return
+	}
 	login := x.cmd.name == "USER" || x.cmd.name == "PASS"
 	data := x.data != nil && (line.code == 521 || line.code == 522)
-	if s.tls == nil && !x.own && (login || data) && DemandsTLS(string(line.raw)) {
+	if !x.own && (login || data) && DemandsTLS(string(line.raw)) {
 		s.log.Warn("the FTP server insists on TLS", "reply", oneLine(string(line.raw)), "mend", "--tls upstream")
 	}
 }

@@ -61,9 +61,11 @@ func tlsClient() *tls.Config {
 
 // handshake is a TLS server on *c, which becomes what comes through. An end below
 // TLS that TLS was not told of becomes a reset.
-func handshake(c **memConn) error {
+func handshake(c **memConn) error { return handshakeAs(tlsServer(), c) }
+
+func handshakeAs(config *tls.Config, c **memConn) error {
 	below := *c
-	server := tls.Server(cuttable{below}, tlsServer())
+	server := tls.Server(cuttable{below}, config)
 	if err := server.Handshake(); err != nil {
 		return err
 	}
@@ -302,6 +304,51 @@ func TestServerThatDemandsTLS(t *testing.T) {
 			<-done
 			if got := strings.Contains(log.String(), `level=WARN msg="the FTP server insists on TLS"`); got != demands {
 				t.Errorf("%s: warned: %v, want %v", reply, got, demands)
+			}
+		})
+	}
+}
+
+// TestServerWithoutTickets is named in the log where it may be the reason why there is
+// no data: ProFTPD's default, with TLS 1.2.
+func TestServerWithoutTickets(t *testing.T) {
+	for _, none := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			local := newMemNet(50001)
+			client, server, far, done := stage(t, &Mux{TLS: tlsClient(), Local: local, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if _, err := far.listen("127.0.0.1:40021"); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(server, "220 ready\r\n")
+			synctest.Wait()
+			server.in.takeAll()
+			fmt.Fprint(server, "234 go on\r\n")
+			config := tlsServer().Clone()
+			config.MaxVersion, config.SessionTicketsDisabled = tls.VersionTLS12, none
+			below := server
+			if err := handshakeAs(config, &server); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(client, "EPSV\r\n")
+			synctest.Wait()
+			fmt.Fprint(server, "200 ok\r\n200 ok\r\n229 Entering Extended Passive Mode (|||40021|)\r\n")
+			synctest.Wait()
+			data, err := local.DialContext(t.Context(), "tcp", "127.0.0.1:50001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(client, "RETR a\r\n")
+			synctest.Wait()
+			fmt.Fprint(server, "425 Unable to build data connection: Operation not permitted\r\n")
+			synctest.Wait()
+			data.Close()
+			client.Close()
+			server.Close()
+			below.Close()
+			<-done
+			if got := strings.Contains(log.String(), "gave no ticket"); got != none {
+				t.Errorf("no tickets: %v; got %s", none, &log)
 			}
 		})
 	}
