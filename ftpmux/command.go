@@ -23,13 +23,20 @@ type command struct {
 	verb verb   // how it is handled
 }
 
+// blanks stand around a verb, as some servers see it: none of them makes of one that
+// is handled here another.
+const blanks = " \t\v\f\r"
+
 // parseCommand takes a line with or without its end.
 func parseCommand(line []byte) command {
 	line = bytes.TrimSuffix(line, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	c := command{text: string(stripTelnet(line))}
-	name, arg, _ := strings.Cut(c.text, " ")
-	c.name, c.arg = strings.ToUpper(name), arg
+	line = bytes.TrimLeft([]byte(c.text), blanks)
+	if i := bytes.IndexAny(line, blanks); i >= 0 {
+		line, c.arg = line[:i], string(line[i+1:])
+	}
+	c.name = strings.ToUpper(string(line))
 	c.verb = verbs[c.name]
 	return c
 }
