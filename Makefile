@@ -4,6 +4,11 @@ GO ?= go
 ORACLE = ^(TestCorpus|TestGenerated)$$
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+# How to run a test as root.
+ifneq ($(shell id -u),0)
+AS_ROOT = -exec "sudo -E env PATH=$$PATH"
+endif
+
 .PHONY: build demo test huge fuzz
 
 build:
@@ -22,21 +27,17 @@ test:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test -race -count=1 -v -run '$(ORACLE)' ./sshconf
-ifeq ($(shell id -u),0)
+ifndef AS_ROOT
 	$(GO) test -race -count=1 -timeout 15m -skip '$(ORACLE)' ./...
 else
 	$(GO) test -race -count=1 -timeout 15m -skip '$(ORACLE)' $$($(GO) list ./... | grep -v '/test$$')
-	$(GO) test -race -count=1 -timeout 15m -exec "sudo -E env PATH=$$PATH" ./test
+	$(GO) test -race -count=1 -timeout 15m $(AS_ROOT) ./test
 endif
 
 # 10 GiB each way, as root or through sudo.
 huge:
 	test/setup.sh
-ifeq ($(shell id -u),0)
-	$(GO) test -count=1 -timeout 60m -tags huge -v -run TestHuge ./test
-else
-	$(GO) test -count=1 -timeout 60m -tags huge -v -run TestHuge -exec "sudo -E env PATH=$$PATH" ./test
-endif
+	$(GO) test -count=1 -timeout 60m -tags huge -v -run TestHuge $(AS_ROOT) ./test
 
 # A minute for each fuzz target.
 fuzz:
