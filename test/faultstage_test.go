@@ -8,7 +8,6 @@ import (
 	"net"
 	"reflect"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -49,21 +48,6 @@ func connOf(t *testing.T, tun *tunnel.Tunnel) ssh.Conn {
 	}
 	conn := reflect.ValueOf(tun).Elem().FieldByName("link").Elem().FieldByName("ssh")
 	return reflect.NewAt(conn.Type(), conn.Addr().UnsafePointer()).Elem().Interface().(ssh.Conn)
-}
-
-// signalSSH sends a signal to the processes of all SSH connections.
-func signalSSH(t *testing.T, ssh *sshd, signal syscall.Signal) {
-	t.Helper()
-	sessions := ssh.sessions()
-	if len(sessions) == 0 {
-		t.Fatal("sshd has no session")
-	}
-	for _, pid := range sessions {
-		for _, child := range descendants(pid) {
-			syscall.Kill(child, signal)
-		}
-		syscall.Kill(pid, signal)
-	}
 }
 
 // A stage is what the rows of one fault with one FTP server run on.
