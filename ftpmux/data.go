@@ -98,6 +98,13 @@ func (d *dataConn) listen(ln net.Listener) {
 	})
 }
 
+// callClient dials a client that waits for that.
+func (d *dataConn) callClient() {
+	if d.dialClient.IsValid() && d.client == nil {
+		d.dial(d.s.mux.local(), d.dialClient.String(), d.clientReady, d.fail)
+	}
+}
+
 // listenFar waits for the server at ln.
 func (d *dataConn) listenFar(ln net.Listener) {
 	d.farListener = d.accept(ln, func(net.Conn) bool { return true }, d.serverReady)

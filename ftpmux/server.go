@@ -161,6 +161,7 @@ func (s *session) onPreliminary(x *exchange, line replyLine) {
 		x.data, x.begun = s.data, true
 		s.data = nil
 		x.data.begin(x.cmd)
+		x.data.callClient()
 	case s.greeting():
 		s.greetingTimer.Stop() // 120: it says itself how long
 	}

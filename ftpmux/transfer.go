@@ -23,9 +23,7 @@ func (s *session) transfer(cmd command) {
 	}
 	s.busy = true
 	s.pending = &exchange{cmd: cmd, data: d}
-	if d.dialClient.IsValid() && d.client == nil {
-		d.dial(s.mux.local(), d.dialClient.String(), d.clientReady, d.fail)
-	}
+	d.callClient()
 	s.tryPending()
 }
 
