@@ -166,7 +166,7 @@ func (d *dataConn) dialServer(port uint16, reply string) {
 // send the transfer command that is answered with the reason.
 func (d *dataConn) noServer(why error) {
 	d.s.log.Warn("no data connection to the server", "reason", why)
-	if d.offered && d.s.pending == nil && d.err == nil && !d.finished {
+	if d.offered && !d.running && d.s.pending == nil && d.err == nil && !d.finished {
 		d.err = why
 		return
 	}
@@ -409,9 +409,13 @@ func (d *dataConn) breakWith(why error) {
 	}
 }
 
-// fail ends d before a transfer began on it. A transfer command that waits for
-// it is refused, and so are later ones.
+// fail ends d, of which an end is missing. A transfer that has begun is broken; a
+// command that waits for d is refused, and so are later ones.
 func (d *dataConn) fail(why error) {
+	if d.running {
+		d.breakWith(why)
+		return
+	}
 	if d.err == nil {
 		d.err = why
 	}

@@ -118,6 +118,42 @@ func (d doubtful) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func TestLostListenerBreaksTheTransfer(t *testing.T) {
+	// The server calls an upload complete and has not come for it; then the far
+	// side's listener is lost. The client must hear of that, and of what follows.
+	synctest.Test(t, func(t *testing.T) {
+		local := newMemNet(50001)
+		client, server, far, done := stage(t, &Mux{Local: local, Data: Active})
+		fmt.Fprint(server, "220 ready\r\n")
+		fmt.Fprint(client, "EPSV\r\n")
+		synctest.Wait()
+		fmt.Fprint(server, "200 ok\r\n")
+		synctest.Wait()
+		data, err := local.dial("127.0.0.1:50001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(client, "STOR a\r\n")
+		synctest.Wait()
+		client.in.takeAll()
+		fmt.Fprint(server, "150 go\r\n226 done\r\n")
+		synctest.Wait()
+		far.listeners[netip.MustParseAddrPort("127.0.0.1:60001")].Close()
+		fmt.Fprint(client, "NOOP\r\n")
+		<-time.After(3 * replyTimeout)
+		fmt.Fprint(server, "200 ok\r\n")
+		synctest.Wait()
+		want := "150 go\r\n426 The transfer did not complete: waiting for a data connection: use of closed network connection\r\n200 ok\r\n"
+		if got, _ := client.in.takeAll(); got != want {
+			t.Errorf("client got %q, want %q", got, want)
+		}
+		data.Close()
+		client.Close()
+		server.Close()
+		<-done
+	})
+}
+
 func TestNoWayToTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &Mux{Remote: newMemNet(60001), Server: "127.0.0.1:21"}
