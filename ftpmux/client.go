@@ -12,6 +12,7 @@ var tooLong = fmt.Sprintf("500 A command line is at most %d bytes long here", ma
 
 // onCommand takes what the client's reader brings.
 func (s *session) onCommand(cmd command, err error) {
+	s.quit = s.quit || cmd.name == "QUIT" // though it may have to wait
 	switch {
 	case errors.Is(err, errTooLong):
 		s.waiting = append(s.waiting, command{verb: verb{refusal: tooLong}})
@@ -67,12 +68,6 @@ func withoutRefused(reply []byte) []byte {
 		return useless[strings.ToUpper(name)]
 	})
 	return bytes.Join(lines, nil)
-}
-
-// leave passes QUIT on: the end that follows is an orderly one.
-func (s *session) leave(cmd command) {
-	s.quit = true
-	s.forward(&exchange{cmd: cmd}, nil)
 }
 
 // rein passes REIN on; its success drops the data connection. A server could

@@ -46,7 +46,7 @@ var verbs = map[string]verb{
 	"RANG": {handle: (*session).rest},
 	"MODE": {handle: (*session).mode},
 	"REIN": {handle: (*session).rein, data: true},
-	"QUIT": {handle: (*session).leave},
+	"QUIT": {}, // makes the end that follows an orderly one
 
 	// What would open a connection or hide one behind our back.
 	"AUTH": {refusal: protected},
