@@ -84,7 +84,10 @@ func (r *row) ask() {
 		r.client.command(r.line)
 		return
 	}
-	r.client.connect(r.client.passive())
+	r.client.say("EPSV")
+	if reply := r.client.want(229, 425); strings.HasPrefix(reply, "229") { // else sshd's refusal was here first
+		r.client.connect(r.client.portIn(reply))
+	}
 	r.client.command(r.line)
 }
 
@@ -232,6 +235,9 @@ func (r *row) judgeBroken() {
 		if code >= 200 {
 			final++
 		}
+	}
+	if r.sight.final != 0 && r.sight.final < 400 {
+		r.Errorf("the client is told %d of a transfer that broke", r.sight.final)
 	}
 	if r.download && r.sight.end == "end" {
 		r.Error("the client is shown a clean end")

@@ -126,7 +126,13 @@ var smallBuffers = func(_, _ string, raw syscall.RawConn) error {
 func (c *rawClient) passive() (addr string) {
 	c.t.Helper()
 	c.say("EPSV")
-	m := port229.FindStringSubmatch(c.want(229))
+	return c.portIn(c.want(229))
+}
+
+// portIn returns the address that the reply to EPSV tells.
+func (c *rawClient) portIn(reply string) (addr string) {
+	c.t.Helper()
+	m := port229.FindStringSubmatch(reply)
 	if m == nil {
 		c.t.Fatal("no port in the reply")
 	}
@@ -201,7 +207,7 @@ func (c *rawClient) see(finals int) sight {
 		defer close(ended)
 		if c.data != nil {
 			data, err := io.ReadAll(c.data)
-			s.data, s.end = data, ending(err)
+			s.data, s.end = data, c.ending(err)
 		}
 	}()
 	var err error
@@ -218,7 +224,7 @@ func (c *rawClient) see(finals int) sight {
 			_, err = io.WriteString(c.control, "QUIT\r\n")
 		}
 	}
-	s.control = ending(err)
+	s.control = c.ending(err)
 	if finals > 0 {
 		s.replies = c.heard
 	}
@@ -226,8 +232,9 @@ func (c *rawClient) see(finals int) sight {
 	return s
 }
 
-// ending names how reading came to its end.
-func ending(err error) string {
+// ending names how reading came to its end. Waiting in vain is none.
+func (c *rawClient) ending(err error) string {
+	c.t.Helper()
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return "end"
@@ -236,5 +243,6 @@ func ending(err error) string {
 	case errors.Is(err, net.ErrClosed):
 		return "closed by the client"
 	}
+	c.t.Error(err)
 	return err.Error()
 }
