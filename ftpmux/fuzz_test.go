@@ -375,7 +375,7 @@ func (p *transferPlay) clientSays(line string) string {
 		return ""
 	}
 	name, _, _ := strings.Cut(line, " ")
-	if verbs[name].direction != eitherWay && p.lost() {
+	if verbs[name].transfers() && p.lost() {
 		return ""
 	}
 	p.waiting = append(p.waiting, name)
@@ -385,7 +385,7 @@ func (p *transferPlay) clientSays(line string) string {
 		ln, _ := p.local.listen(fmt.Sprintf("127.0.0.1:%d", p.nextPort))
 		p.pairs = append(p.pairs, &pair{listener: ln.(*memListener)})
 		line = fmt.Sprintf("PORT 127,0,0,1,%d,%d", p.nextPort>>8, p.nextPort&0xff)
-	case verbs[name].direction != eitherWay:
+	case verbs[name].transfers():
 		p.pair = nil
 		if len(p.pairs) > 0 {
 			p.pair = p.pairs[len(p.pairs)-1]
@@ -441,7 +441,7 @@ func (p *transferPlay) judge(code, line string) {
 	if code < "200" {
 		return
 	}
-	i := slices.IndexFunc(p.waiting, func(name string) bool { return verbs[name].direction != eitherWay })
+	i := slices.IndexFunc(p.waiting, func(name string) bool { return verbs[name].transfers() })
 	if i >= 0 && (code == "226" || code == "250") && !p.lost() {
 		if p.pair != nil { // what has come to a listener was taken by its system
 			p.meet(&p.pair.client, p.pair.listener, nil, 0)

@@ -75,8 +75,8 @@ func (s *session) whose(code int) *exchange {
 // server may not have heard of it.
 func (s *session) transferDue() bool {
 	return s.pending != nil ||
-		slices.ContainsFunc(s.waiting, func(cmd command) bool { return cmd.verb.direction != eitherWay }) ||
-		slices.ContainsFunc(s.queue, func(x *exchange) bool { return !x.late && x.cmd.verb.direction != eitherWay })
+		slices.ContainsFunc(s.waiting, func(cmd command) bool { return cmd.verb.transfers() }) ||
+		slices.ContainsFunc(s.queue, func(x *exchange) bool { return !x.late && x.cmd.verb.transfers() })
 }
 
 // onStray acts on a line of a reply that nobody asked for, or asked for any more.

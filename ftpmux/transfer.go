@@ -67,10 +67,10 @@ func (s *session) abor(cmd command) {
 		aborted(x.cmd)
 	}
 	s.waiting = slices.DeleteFunc(s.waiting, func(cmd command) bool {
-		if cmd.verb.direction != eitherWay {
+		if cmd.verb.transfers() {
 			aborted(cmd)
 		}
-		return cmd.verb.direction != eitherWay
+		return cmd.verb.transfers()
 	})
 	x := s.queue.transfer()
 	abor := &exchange{cmd: cmd}

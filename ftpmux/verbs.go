@@ -19,6 +19,9 @@ const (
 	upload                     // from the client to the server
 )
 
+// transfers tells whether the verb is known to begin a transfer.
+func (v verb) transfers() bool { return v.direction != eitherWay }
+
 // verbs lists the commands that the mux acts on. Any other passes untouched.
 var verbs = map[string]verb{
 	"USER": {handle: (*session).user},
