@@ -129,7 +129,7 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 		return
 	case ap.Addr() == s.clientAddr.WithZone(""):
 		ap = netip.AddrPortFrom(s.clientAddr, ap.Port()) // with its zone
-	case !s.mux.AllowFXP:
+	case !s.mux.AllowFXP || !otherHost(ap.Addr(), s.clientAddr):
 		s.answer(cmd, fmt.Sprintf("501 %s must name the client's own address, %s", cmd.name, s.clientAddr.WithZone("")))
 		return
 	default:
@@ -163,6 +163,13 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 			s.askPassive(d, refuse, done)
 		}
 	})
+}
+
+// otherHost tells whether a can be that of a third host, and not of what only this
+// machine reaches: its loopback, which a client that is on it too may name, and what
+// is on its links.
+func otherHost(a, client netip.Addr) bool {
+	return a.IsGlobalUnicast() || a.IsLoopback() && client.IsLoopback()
 }
 
 // passiveVerb is a way to ask a server for a passive port.

@@ -89,7 +89,8 @@ type Mux struct {
 
 	// AllowFXP lets a client have its data connections made to another host, by
 	// PORT or EPRT: this machine's Local connects there, in plain. RFC 2577, section
-	// 3, is about why that is not so by itself.
+	// 3, is about why that is not so by itself. No loopback, link-local or multicast
+	// address will do, but for a client on this machine, which may name the loopback.
 	AllowFXP bool
 
 	// TLS has the mux speak TLS to the server, on the control connection and on data
