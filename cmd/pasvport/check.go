@@ -79,13 +79,13 @@ func (o *options) checkWay(ctx context.Context, destination string, flags checkF
 		return err
 	}
 	r := &report{Server: server}
-	s, err := o.prepare(destination, stderr, r.stage)
+	s, err := o.prepare(destination, o.means(stderr, r.stage))
 	if err != nil {
 		return err
 	}
-	defer s.tunnel.Close()
+	defer s.ssh.Close()
 	r.Host = s.host.Alias
-	r.way, r.via = s.way(), o.viaSSH
+	r.way, r.via = s.way(), o.ViaSSH
 	if !flags.json {
 		r.out = stdout
 	}
@@ -113,10 +113,10 @@ func (o *options) checkWay(ctx context.Context, destination string, flags checkF
 // checkedServer is the FTP server that is meant.
 func (o *options) checkedServer() (string, error) {
 	server := net.JoinHostPort(defaultFTPHost, defaultFTPPort)
-	switch len(o.forwards) {
+	switch len(o.Listen) {
 	case 0:
 	case 1:
-		f, err := parseForward(o.forwards[0])
+		f, err := parseForward(o.Listen[0])
 		if err != nil {
 			return "", err
 		}
@@ -131,7 +131,7 @@ func (o *options) checkedServer() (string, error) {
 // resolved it is the destination alone, for Connect says why.
 func (s *serving) way() []*sshconf.Host {
 	hosts, err := tunnel.Route(s.host, s.jump)
-	if err != nil || s.options.viaSSH { // the hops are ssh's business then
+	if err != nil || s.ViaSSH { // the hops are ssh's business then
 		return []*sshconf.Host{s.host}
 	}
 	return hosts
@@ -223,9 +223,9 @@ func (r *report) failedStep(at int, err error) string {
 
 // checkFTP walks from the end of SSH to the end of FTP.
 func (s *serving) checkFTP(ctx context.Context, r *report, user string) {
-	far := &watched{Remote: s.tunnel}
+	far := &watched{Remote: s.ssh}
 	c := &ftpCheck{far: far, mux: s.mux(far, r.Server)}
-	if s.options.verbosity == 0 {
+	if s.Verbose == 0 {
 		c.mux.Logger = slog.New(slog.DiscardHandler) // the steps tell what went wrong
 	}
 	defer c.close()

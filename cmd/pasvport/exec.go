@@ -50,11 +50,11 @@ func (o *options) exec(ctx context.Context, destination string, command []string
 	if _, err := exec.LookPath(command[0]); err != nil {
 		return &notFoundError{err} // before anybody is asked for a password
 	}
-	s, err := o.prepare(destination, stderr, nil)
+	s, err := o.prepare(destination, o.means(stderr, nil))
 	if err != nil {
 		return err
 	}
-	defer s.tunnel.Close()
+	defer s.ssh.Close()
 	starting, stop := s.stopOnSignal(ctx)
 	err = unlessStopped(starting, s.start(starting, forwards), beforeTunnel)
 	stop() // from here on signals are for the command

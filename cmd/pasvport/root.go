@@ -11,29 +11,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 	"github.com/pasvport/pasvport/ftpmux"
 	"github.com/pasvport/pasvport/tunnel"
 )
 
 // options are the flags that every way of opening a tunnel has.
-type options struct {
-	forwards  []string
-	port      string
-	identity  []string
-	jump      string
-	config    string
-	login     string
-	options   []string
-	ipv4      bool
-	ipv6      bool
-	gateway   bool
-	data      string
-	allowFXP  bool
-	tls       tlsFlags
-	grace     time.Duration
-	viaSSH    bool
-	verbosity int
-}
+type options struct{ config.Tunnel }
 
 // habits are flags that people give ssh for a tunnel. They mean nothing here.
 var habits = []string{"N", "T", "n", "q", "a", "x", "A", "C"}
@@ -117,22 +101,23 @@ func (o *options) dump(destination string, stdout io.Writer) error {
 
 func (o *options) addTo(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringArrayVarP(&o.forwards, "listen", "L", nil, "listen on `[bind:]port[:ftphost[:ftpport]]`, and reach ftphost from the SSH server; 127.0.0.1:2121:127.0.0.1:21 where it says nothing; port 0 takes a free one; may be repeated")
-	f.StringVarP(&o.port, "port", "p", "", "`port` of the SSH server")
-	f.StringArrayVarP(&o.identity, "identity", "i", nil, "private key `file`; may be repeated")
-	f.StringVarP(&o.jump, "jump", "J", "", "reach the SSH server through these `[user@]host[:port],...`")
-	f.StringVarP(&o.config, "ssh-config", "F", "", "read this `file` in place of ~/.ssh/config and /etc/ssh/ssh_config")
-	f.StringVarP(&o.login, "login", "l", "", "`user` to log in as")
-	f.StringArrayVarP(&o.options, "option", "o", nil, "an option of ssh_config(5), as `keyword=value`; may be repeated")
-	f.BoolVarP(&o.ipv4, "ipv4", "4", false, "reach the SSH server over IPv4 only")
-	f.BoolVarP(&o.ipv6, "ipv6", "6", false, "reach the SSH server over IPv6 only")
-	f.BoolVarP(&o.gateway, "gateway", "g", false, "let -L listen beyond this machine; FTP passwords cross that network in plain")
-	f.StringVar(&o.data, "data", string(ftpmux.Auto), "how the FTP server gets its data connections: auto, passive or active")
-	f.BoolVar(&o.allowFXP, "allow-fxp", false, "let clients send data to another host, by PORT or EPRT; this machine connects there, outside the tunnel and in plain")
-	o.tls.addTo(f)
-	f.DurationVar(&o.grace, "grace", 2*time.Second, "how long transfers may go on after Ctrl-C")
-	f.BoolVar(&o.viaSSH, "via-ssh", false, "let the system's ssh make the connection and log in, with these flags and questions of its own")
-	f.CountVarP(&o.verbosity, "verbose", "v", "tell what happens; twice: the whole conversation, without passwords")
+	f.StringArrayVarP(&o.Listen, "listen", "L", nil, "listen on `[bind:]port[:ftphost[:ftpport]]`, and reach ftphost from the SSH server; 127.0.0.1:2121:127.0.0.1:21 where it says nothing; port 0 takes a free one; may be repeated")
+	f.StringVarP(&o.Port, "port", "p", "", "`port` of the SSH server")
+	f.StringArrayVarP(&o.Identity, "identity", "i", nil, "private key `file`; may be repeated")
+	f.StringVarP(&o.Jump, "jump", "J", "", "reach the SSH server through these `[user@]host[:port],...`")
+	f.StringVarP(&o.SSHConfig, "ssh-config", "F", "", "read this `file` in place of ~/.ssh/config and /etc/ssh/ssh_config")
+	f.StringVarP(&o.Login, "login", "l", "", "`user` to log in as")
+	f.StringArrayVarP(&o.Option, "option", "o", nil, "an option of ssh_config(5), as `keyword=value`; may be repeated")
+	f.BoolVarP(&o.IPv4, "ipv4", "4", false, "reach the SSH server over IPv4 only")
+	f.BoolVarP(&o.IPv6, "ipv6", "6", false, "reach the SSH server over IPv6 only")
+	f.BoolVarP(&o.Gateway, "gateway", "g", false, "let -L listen beyond this machine; FTP passwords cross that network in plain")
+	f.StringVar(&o.Data, "data", string(ftpmux.Auto), "how the FTP server gets its data connections: auto, passive or active")
+	f.BoolVar(&o.AllowFXP, "allow-fxp", false, "let clients send data to another host, by PORT or EPRT; this machine connects there, outside the tunnel and in plain")
+	o.addTLS(f)
+	o.Grace = new(config.Duration)
+	f.DurationVar((*time.Duration)(o.Grace), "grace", 2*time.Second, "how long transfers may go on after Ctrl-C")
+	f.BoolVar(&o.ViaSSH, "via-ssh", false, "let the system's ssh make the connection and log in, with these flags and questions of its own")
+	f.CountVarP(&o.Verbose, "verbose", "v", "tell what happens; twice: the whole conversation, without passwords")
 	for _, name := range habits {
 		f.BoolP(name, name, false, "accepted for ssh's sake")
 		f.MarkHidden(name)
@@ -151,16 +136,16 @@ func (o *options) check(f *pflag.FlagSet) error {
 		}
 	}
 	modes := []ftpmux.DataMode{ftpmux.Auto, ftpmux.Passive, ftpmux.Active}
-	if !slices.Contains(modes, ftpmux.DataMode(o.data)) {
-		return usagef(fmt.Sprintf("--data %q is none of auto, passive and active", o.data))
+	if !slices.Contains(modes, ftpmux.DataMode(o.Data)) {
+		return usagef(fmt.Sprintf("--data %q is none of auto, passive and active", o.Data))
 	}
-	if err := o.tls.check(f); err != nil {
+	if err := o.checkTLS(f); err != nil {
 		return err
 	}
-	if o.grace < 0 {
-		return usagef(fmt.Sprintf("--grace %v is negative", o.grace))
+	if *o.Grace < 0 {
+		return usagef(fmt.Sprintf("--grace %v is negative", time.Duration(*o.Grace)))
 	}
-	if o.ipv4 && o.ipv6 {
+	if o.IPv4 && o.IPv6 {
 		return usagef("-4 and -6 exclude each other")
 	}
 	return nil
@@ -168,7 +153,7 @@ func (o *options) check(f *pflag.FlagSet) error {
 
 // level is how much is logged.
 func (o *options) level() slog.Level {
-	switch o.verbosity {
+	switch o.Verbose {
 	case 0:
 		return slog.LevelWarn
 	case 1:

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 	"github.com/pasvport/pasvport/ftpmux"
 	"github.com/pasvport/pasvport/sshconf"
 	"github.com/pasvport/pasvport/tunnel"
@@ -31,11 +32,11 @@ func (o *options) serve(ctx context.Context, destination string, stdout, stderr 
 	if err != nil {
 		return err
 	}
-	s, err := o.prepare(destination, stderr, nil)
+	s, err := o.prepare(destination, o.means(stderr, nil))
 	if err != nil {
 		return err
 	}
-	defer s.tunnel.Close()
+	defer s.ssh.Close()
 	ctx, stop := s.stopOnSignal(ctx)
 	defer stop()
 	if err := s.start(ctx, forwards); err != nil {
@@ -60,11 +61,11 @@ func unlessStopped(ctx context.Context, err error, text string) error {
 
 // parseForwards reads the -L flags; without any it listens on bind.
 func (o *options) parseForwards(bind string) ([]forward, error) {
-	if len(o.forwards) == 0 {
+	if len(o.Listen) == 0 {
 		return []forward{{bind, net.JoinHostPort(defaultFTPHost, defaultFTPPort)}}, nil
 	}
 	var forwards []forward
-	for _, text := range o.forwards {
+	for _, text := range o.Listen {
 		f, err := parseForward(text)
 		if err != nil {
 			return nil, err
@@ -73,7 +74,7 @@ func (o *options) parseForwards(bind string) ([]forward, error) {
 		switch {
 		case err != nil:
 			return nil, usagef(fmt.Sprintf("-L %s: %v", text, err))
-		case !near && !o.gateway:
+		case !near && !o.Gateway:
 			return nil, usagef(fmt.Sprintf("-L %s listens beyond this machine", text),
 				"-g allows that; FTP passwords then cross that network in plain")
 		}
@@ -87,7 +88,7 @@ func (o *options) parseForwards(bind string) ([]forward, error) {
 
 // suits refuses a server that --data cannot work with.
 func (o *options) suits(server string) error {
-	if ftpmux.DataMode(o.data) == ftpmux.Active && !ftpmux.OnLoopback(server) {
+	if ftpmux.DataMode(o.Data) == ftpmux.Active && !ftpmux.OnLoopback(server) {
 		return usagef(fmt.Sprintf("--data active cannot work with %s", server),
 			"sshd listens for the FTP server on its loopback only; the server must be reached at 127.0.0.1, ::1 or localhost")
 	}
@@ -96,11 +97,11 @@ func (o *options) suits(server string) error {
 
 // serving is a tunnel with its listeners.
 type serving struct {
-	options *options
+	config.Tunnel
 	log     *slog.Logger
 	tls     *tls.Config // towards the FTP server; nil for none
 	host    *sshconf.Host
-	tunnel  *tunnel.Tunnel
+	ssh     *tunnel.Tunnel
 	prompts *prompter // nil where there is nobody to ask
 	unmet   *unmet
 	jump    func(hop string) (*sshconf.Host, error)
@@ -122,11 +123,29 @@ func (l link) url() string {
 	return "ftp://" + net.JoinHostPort(host, port)
 }
 
-// prepare resolves the destination and connects nothing yet; trace is told of
-// the way there and may be nil. The tunnel is the caller's to close.
-func (o *options) prepare(destination string, stderr io.Writer, trace func(tunnel.Stage)) (*serving, error) {
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level()}))
-	tlsConfig, err := o.tls.config()
+// means are what a tunnel uses of the program that opens it.
+type means struct {
+	log     *slog.Logger
+	prompts *prompter // nil where there is nobody to ask
+	tunnel  tunnel.Options
+}
+
+// means are those of a program in the foreground; trace is told of the way to the
+// SSH server and may be nil.
+func (o *options) means(stderr io.Writer, trace func(tunnel.Stage)) means {
+	m := means{log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level()}))}
+	if ask := newAsker(); ask != nil {
+		m.prompts = &prompter{ask: ask}
+	}
+	m.tunnel.Trace, m.tunnel.Stderr = trace, os.Stderr
+	return m
+}
+
+// prepare resolves the destination and connects nothing yet. The tunnel is the
+// caller's to close.
+func (o *options) prepare(destination string, with means) (*serving, error) {
+	log := with.log
+	tlsConfig, err := tlsConfig(&o.Tunnel)
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +154,10 @@ func (o *options) prepare(destination string, stderr io.Writer, trace func(tunne
 	if err != nil {
 		return nil, err
 	}
-	if o.tls.insecure {
+	if o.TLSInsecure {
 		log.Warn("--tls-insecure: any certificate of the FTP server's is taken")
 	}
-	s := &serving{options: o, log: log, tls: tlsConfig, host: host, unmet: newUnmet(log)}
+	s := &serving{Tunnel: o.Tunnel, log: log, tls: tlsConfig, host: host, prompts: with.prompts, unmet: newUnmet(log)}
 	s.unmet.add(host)
 	s.jump = func(hop string) (*sshconf.Host, error) {
 		h, err := resolver.Jump(hop)
@@ -147,15 +166,15 @@ func (o *options) prepare(destination string, stderr io.Writer, trace func(tunne
 		}
 		return h, err
 	}
-	opts := tunnel.Options{Jump: s.jump, Trace: trace, Logger: log}
-	if o.viaSSH {
-		opts.SSH, opts.Stderr = o.sshArgs(destination), os.Stderr
+	opts := with.tunnel
+	opts.Jump, opts.Logger = s.jump, log
+	if o.ViaSSH {
+		opts.SSH = o.sshArgs(destination)
 	}
-	if ask := newAsker(); ask != nil { // who has BatchMode is not asked
-		s.prompts = &prompter{ask: ask}
+	if s.prompts != nil { // who has BatchMode is not asked
 		opts.Prompter = s.prompts
 	}
-	s.tunnel = tunnel.New(host, opts)
+	s.ssh = tunnel.New(host, opts)
 	return s, nil
 }
 
@@ -197,7 +216,7 @@ func (s *serving) start(ctx context.Context, forwards []forward) (err error) {
 		return err
 	}
 	for _, f := range forwards {
-		mux := s.mux(s.tunnel, f.server)
+		mux := s.mux(s.ssh, f.server)
 		if err := greets(ctx, mux); err != nil {
 			return err
 		}
@@ -215,11 +234,11 @@ func (s *serving) start(ctx context.Context, forwards []forward) (err error) {
 
 // connect makes the SSH connection.
 func (s *serving) connect(ctx context.Context) error {
-	err := s.tunnel.Connect(ctx)
+	err := s.ssh.Connect(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if s.options.viaSSH {
+	if s.ViaSSH {
 		return &sshError{err: err}
 	}
 	return &sshError{err, s.unmet.hints(err), unaskedHints(err, s.host, s.prompts != nil && !s.host.BatchMode)}
@@ -230,10 +249,10 @@ func (s *serving) mux(remote ftpmux.Remote, addr string) *ftpmux.Mux {
 	return &ftpmux.Mux{
 		Remote:   remote,
 		Server:   addr,
-		Data:     ftpmux.DataMode(s.options.data),
+		Data:     ftpmux.DataMode(s.Data),
 		TLS:      s.tls,
-		AllowFXP: s.options.allowFXP,
-		Grace:    s.options.grace,
+		AllowFXP: s.AllowFXP,
+		Grace:    s.grace(),
 		Logger:   s.log,
 	}
 }
@@ -267,7 +286,7 @@ func (s *serving) stopOnSignal(ctx context.Context) (context.Context, context.Ca
 			}
 			cancel()
 			if n > 1 {
-				s.tunnel.Close()
+				s.ssh.Close()
 			}
 		}
 	}()
@@ -288,3 +307,14 @@ func stopSignals() chan os.Signal {
 	}
 	return c
 }
+
+// grace is how long transfers may go on after a stop.
+func (s *serving) grace() time.Duration {
+	if s.Grace == nil {
+		return agentGrace
+	}
+	return time.Duration(*s.Grace)
+}
+
+// agentGrace is the agent's; in the foreground a person waits for it.
+const agentGrace = 10 * time.Second

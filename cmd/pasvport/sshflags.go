@@ -9,27 +9,27 @@ import (
 
 // resolver makes options of ssh's flags.
 func (o *options) resolver() *sshconf.Resolver {
-	r := &sshconf.Resolver{File: o.config, Stderr: os.Stderr}
+	r := &sshconf.Resolver{File: o.SSHConfig, Stderr: os.Stderr}
 	set := func(keyword, value string) {
 		if value != "" {
 			r.Options = append(r.Options, keyword+"="+value)
 		}
 	}
-	set("Port", o.port)
-	if o.login != "" {
-		set("User", quote(o.login))
+	set("Port", o.Port)
+	if o.Login != "" {
+		set("User", quote(o.Login))
 	}
-	set("ProxyJump", o.jump)
-	for _, file := range o.identity {
+	set("ProxyJump", o.Jump)
+	for _, file := range o.Identity {
 		set("IdentityFile", quote(file))
 	}
 	switch {
-	case o.ipv4:
+	case o.IPv4:
 		set("AddressFamily", "inet")
-	case o.ipv6:
+	case o.IPv6:
 		set("AddressFamily", "inet6")
 	}
-	r.Options = append(r.Options, o.options...)
+	r.Options = append(r.Options, o.Option...)
 	return r
 }
 
@@ -49,20 +49,20 @@ func (o *options) sshArgs(destination string) []string {
 			}
 		}
 	}
-	set("-F", o.config)
-	set("-p", o.port)
-	set("-l", o.login)
-	set("-J", o.jump)
-	set("-i", o.identity...)
+	set("-F", o.SSHConfig)
+	set("-p", o.Port)
+	set("-l", o.Login)
+	set("-J", o.Jump)
+	set("-i", o.Identity...)
 	switch {
-	case o.ipv4:
+	case o.IPv4:
 		args = append(args, "-4")
-	case o.ipv6:
+	case o.IPv6:
 		args = append(args, "-6")
 	}
-	set("-o", o.options...)
-	if o.verbosity > 0 {
-		args = append(args, "-"+strings.Repeat("v", min(o.verbosity, maxVerbosity)))
+	set("-o", o.Option...)
+	if o.Verbose > 0 {
+		args = append(args, "-"+strings.Repeat("v", min(o.Verbose, maxVerbosity)))
 	}
 	return append(args, "--", destination)
 }

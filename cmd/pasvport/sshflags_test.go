@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 )
 
 // TestFlagsAreTakenLiterally looks that file names of any kind arrive.
 func TestFlagsAreTakenLiterally(t *testing.T) {
 	const name, user = `/keys/of "A" #1 \x'`, "domain user"
-	o := &options{config: "none", identity: []string{name}, login: user}
+	o := &options{config.Tunnel{SSHConfig: "none", Identity: []string{name}, Login: user}}
 	host, err := o.resolver().Resolve("prod")
 	if err != nil || len(host.IdentityFiles) != 1 || host.IdentityFiles[0] != name || host.User != user {
 		t.Errorf("got %+v, %v", host, err)
@@ -54,7 +56,7 @@ func TestSSHReadsThem(t *testing.T) {
 	if err := os.WriteFile(key, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := options{config: "none", port: "2222", login: "anna", jump: "hop", ipv4: true, identity: []string{key}, options: []string{"BatchMode=yes", "Port=1"}}
+	o := options{config.Tunnel{SSHConfig: "none", Port: "2222", Login: "anna", Jump: "hop", IPv4: true, Identity: []string{key}, Option: []string{"BatchMode=yes", "Port=1"}}}
 	out, err := exec.Command("ssh", append([]string{"-G"}, o.sshArgs("prod")...)...).Output()
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 	"github.com/pasvport/pasvport/ftpmux"
 )
 
@@ -22,24 +23,16 @@ const (
 	tlsUpstream tlsMode = "upstream" // pasvport speaks it to the server
 )
 
-// tlsFlags say how.
-type tlsFlags struct {
-	mode       string
-	ca         string
-	serverName string
-	insecure   bool
-}
-
-func (o *tlsFlags) addTo(f *pflag.FlagSet) {
-	f.StringVar(&o.mode, "tls", string(tlsRefuse), "what becomes of TLS: refuse, for SSH protects the clients, or upstream, to speak it to an FTP server that insists on it")
-	f.StringVar(&o.ca, "tls-ca", "", "trust the certificates in this PEM `file`, in place of the system's, to sign the FTP server's")
-	f.StringVar(&o.serverName, "tls-server-name", "", "the `name` that the FTP server's certificate must have; the ftphost of -L where it says nothing")
-	f.BoolVar(&o.insecure, "tls-insecure", false, "take any certificate of the FTP server's")
+func (o *options) addTLS(f *pflag.FlagSet) {
+	f.StringVar(&o.TLS, "tls", string(tlsRefuse), "what becomes of TLS: refuse, for SSH protects the clients, or upstream, to speak it to an FTP server that insists on it")
+	f.StringVar(&o.TLSCA, "tls-ca", "", "trust the certificates in this PEM `file`, in place of the system's, to sign the FTP server's")
+	f.StringVar(&o.TLSServerName, "tls-server-name", "", "the `name` that the FTP server's certificate must have; the ftphost of -L where it says nothing")
+	f.BoolVar(&o.TLSInsecure, "tls-insecure", false, "take any certificate of the FTP server's")
 }
 
 // check refuses flags that make no sense together.
-func (o *tlsFlags) check(f *pflag.FlagSet) error {
-	switch tlsMode(o.mode) {
+func (o *options) checkTLS(f *pflag.FlagSet) error {
+	switch tlsMode(o.TLS) {
 	case tlsUpstream:
 	case tlsRefuse:
 		for _, name := range []string{"tls-ca", "tls-server-name", "tls-insecure"} {
@@ -48,37 +41,37 @@ func (o *tlsFlags) check(f *pflag.FlagSet) error {
 			}
 		}
 	default:
-		return usagef(fmt.Sprintf("--tls %q is none of refuse and upstream", o.mode))
+		return usagef(fmt.Sprintf("--tls %q is none of refuse and upstream", o.TLS))
 	}
 	for _, name := range []string{"tls-ca", "tls-server-name"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 			return usagef(fmt.Sprintf("--%s is empty", name), "pasvport --help tells what it is without the flag")
 		}
 	}
-	if o.insecure && o.ca != "" {
+	if o.TLSInsecure && o.TLSCA != "" {
 		return usagef("--tls-insecure and --tls-ca exclude each other")
 	}
 	return nil
 }
 
-// config is for ftpmux.Mux.TLS; nil for no TLS.
-func (o *tlsFlags) config() (*tls.Config, error) {
-	if tlsMode(o.mode) != tlsUpstream {
+// tlsConfig is for ftpmux.Mux.TLS; nil for no TLS.
+func tlsConfig(t *config.Tunnel) (*tls.Config, error) {
+	if tlsMode(t.TLS) != tlsUpstream {
 		return nil, nil
 	}
-	config := &tls.Config{ServerName: o.serverName, InsecureSkipVerify: o.insecure}
-	if o.ca == "" {
-		return config, nil
+	c := &tls.Config{ServerName: t.TLSServerName, InsecureSkipVerify: t.TLSInsecure}
+	if t.TLSCA == "" {
+		return c, nil
 	}
-	pem, err := os.ReadFile(o.ca)
+	pem, err := os.ReadFile(t.TLSCA)
 	if err != nil {
 		return nil, usagef(fmt.Sprintf("--tls-ca: %v", err))
 	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, usagef(fmt.Sprintf("--tls-ca: %s has no certificate in PEM form", o.ca))
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, usagef(fmt.Sprintf("--tls-ca: %s has no certificate in PEM form", t.TLSCA))
 	}
-	return config, nil
+	return c, nil
 }
 
 func tlsHints(e *ftpmux.TLSError) []string {
