@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/prompt"
 	"github.com/pasvport/pasvport/ftpmux"
 )
 
@@ -72,7 +73,7 @@ func (c *ftpCheck) banner(ctx context.Context) (string, error) {
 }
 
 // login logs in as user, or whom the person names, or as anonymous.
-func (c *ftpCheck) login(ctx context.Context, user string, prompts *prompter) (string, error) {
+func (c *ftpCheck) login(ctx context.Context, user string, prompts *prompt.Asker) (string, error) {
 	user, password, err := credentials(ctx, user, prompts)
 	if err != nil {
 		return "", &loginError{user, err}
@@ -92,8 +93,8 @@ func (c *ftpCheck) login(ctx context.Context, user string, prompts *prompter) (s
 }
 
 // credentials finds out who logs in to the FTP server.
-func credentials(ctx context.Context, user string, prompts *prompter) (name, password string, err error) {
-	if user == "" && prompts != nil && prompts.onTerminal() {
+func credentials(ctx context.Context, user string, prompts *prompt.Asker) (name, password string, err error) {
+	if user == "" && prompts != nil && prompts.OnTerminal() {
 		if user, err = prompts.Ask(ctx, "FTP user (empty: anonymous): "); err != nil {
 			return "a user yet to be named", "", err
 		}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/prompt"
 	"github.com/pasvport/pasvport/ftpmux"
 	"github.com/pasvport/pasvport/sshconf"
 	"github.com/pasvport/pasvport/tunnel"
@@ -102,7 +103,7 @@ type serving struct {
 	tls     *tls.Config // towards the FTP server; nil for none
 	host    *sshconf.Host
 	ssh     *tunnel.Tunnel
-	prompts *prompter // nil where there is nobody to ask
+	prompts *prompt.Asker // nil where there is nobody to ask
 	unmet   *unmet
 	jump    func(hop string) (*sshconf.Host, error)
 	links   []link
@@ -126,7 +127,7 @@ func (l link) url() string {
 // means are what a tunnel uses of the program that opens it.
 type means struct {
 	log     *slog.Logger
-	prompts *prompter // nil where there is nobody to ask
+	prompts *prompt.Asker // nil where there is nobody to ask
 	tunnel  tunnel.Options
 }
 
@@ -134,8 +135,9 @@ type means struct {
 // SSH server and may be nil.
 func (o *options) means(stderr io.Writer, trace func(tunnel.Stage)) means {
 	m := means{log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level()}))}
-	if ask := newAsker(); ask != nil {
-		m.prompts = &prompter{ask: ask}
+	if ask := prompt.Choose(); ask != nil {
+		m.prompts = new(prompt.Asker)
+		m.prompts.Attend(ask)
 	}
 	m.tunnel.Trace, m.tunnel.Stderr = trace, os.Stderr
 	return m
@@ -227,7 +229,7 @@ func (s *serving) start(ctx context.Context, forwards []forward) (err error) {
 		s.links = append(s.links, link{ln, mux})
 	}
 	if s.prompts != nil {
-		s.prompts.close()
+		s.prompts.Attend(nil)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package prompt
 
 import (
 	"context"
@@ -19,25 +19,34 @@ const (
 	maxAnswer      = 1023 // as much as ssh reads
 )
 
-// newAsker returns whom to ask, chosen as ssh does: the terminal, or a program
+// Choose returns whom to ask, chosen as ssh does: the terminal, or a program
 // where there is none, or where SSH_ASKPASS_REQUIRE wants it. It is nil where
 // there is nobody.
-func newAsker() tunnel.Prompter {
+func Choose() tunnel.Prompter {
 	allowed, wanted := askpassRules(os.LookupEnv)
 	program := newAskpass(os.LookupEnv)
 	if allowed && wanted {
 		return program.orNil()
 	}
 	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
-		return newTerminal(tty, tty)
+		return NewTerminal(tty, tty)
 	}
 	if allowed {
 		return program.orNil()
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
-		return newTerminal(os.Stdin, os.Stderr)
+		return NewTerminal(os.Stdin, os.Stderr)
 	}
 	return nil
+}
+
+// Program returns the program in SSH_ASKPASS where ssh would ask that without a
+// terminal; else nil.
+func Program() tunnel.Prompter {
+	if allowed, _ := askpassRules(os.LookupEnv); !allowed {
+		return nil
+	}
+	return newAskpass(os.LookupEnv).orNil()
 }
 
 // askpassRules tells whether a program may be asked, and whether it is to be

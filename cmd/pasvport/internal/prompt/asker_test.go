@@ -1,4 +1,4 @@
-package main
+package prompt
 
 import (
 	"context"
@@ -22,12 +22,18 @@ func (p *typist) Ask(ctx context.Context, prompt string) (string, error) {
 	return p.Secret(ctx, prompt)
 }
 
+func attended(by *typist) *Asker {
+	a := &Asker{}
+	a.Attend(by)
+	return a
+}
+
 // TestPromptsEndWithTheStart looks that a reconnect asks nobody, and gets what
 // was typed last at the start.
 func TestPromptsEndWithTheStart(t *testing.T) {
 	ctx := t.Context()
 	keyboard := &typist{answers: []string{"wrong", "right", "yes", "stray"}}
-	p := &prompter{ask: keyboard}
+	p := attended(keyboard)
 	for _, want := range []string{"wrong", "right"} {
 		if got, err := p.Secret(ctx, "password: "); got != want || err != nil {
 			t.Fatalf("got %q, %v; want %q", got, err, want)
@@ -36,7 +42,7 @@ func TestPromptsEndWithTheStart(t *testing.T) {
 	if got, err := p.Ask(ctx, "yes/no? "); got != "yes" || err != nil {
 		t.Fatalf("got %q, %v", got, err)
 	}
-	p.close()
+	p.Attend(nil)
 	for range 2 { // reconnects
 		conn, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -44,10 +50,10 @@ func TestPromptsEndWithTheStart(t *testing.T) {
 			t.Errorf("got %q, %v; want what was typed last", got, err)
 		}
 	}
-	if got, err := p.Secret(ctx, "other password: "); err != errNoPrompt {
+	if got, err := p.Secret(ctx, "other password: "); err != ErrNobody {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if got, err := p.Ask(ctx, "yes/no? "); err != errNoPrompt {
+	if got, err := p.Ask(ctx, "yes/no? "); err != ErrNobody {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if len(keyboard.answers) != 1 {
@@ -58,11 +64,11 @@ func TestPromptsEndWithTheStart(t *testing.T) {
 // TestRefusedAnswerIsNotGivenAgain looks that a reconnect sends a password once, and
 // none that was refused.
 func TestRefusedAnswerIsNotGivenAgain(t *testing.T) {
-	p := &prompter{ask: &typist{answers: []string{"old"}}}
+	p := attended(&typist{answers: []string{"old"}})
 	if _, err := p.Secret(t.Context(), "password: "); err != nil {
 		t.Fatal(err)
 	}
-	p.close()
+	p.Attend(nil)
 	first, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if got, err := p.Secret(first, "password: "); got != "old" || err != nil {
@@ -71,7 +77,7 @@ func TestRefusedAnswerIsNotGivenAgain(t *testing.T) {
 	second, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for _, ctx := range []context.Context{first, second} {
-		if got, err := p.Secret(ctx, "password: "); err != errNoPrompt {
+		if got, err := p.Secret(ctx, "password: "); err != ErrNobody {
 			t.Errorf("got %q, %v after a refusal", got, err)
 		}
 	}
@@ -87,9 +93,9 @@ func TestAnswersOfTwoHosts(t *testing.T) {
 		err   error
 	}{
 		{"the same", []string{"both", "both"}, "both", nil},
-		{"different", []string{"jump's", "host's"}, "", errNoPrompt},
+		{"different", []string{"jump's", "host's"}, "", ErrNobody},
 	} {
-		p := &prompter{ask: &typist{answers: tt.typed}}
+		p := attended(&typist{answers: tt.typed})
 		connect := func() (string, error) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -100,11 +106,31 @@ func TestAnswersOfTwoHosts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p.close()
+		p.Attend(nil)
 		for range tt.typed {
 			if got, err := connect(); got != tt.want || err != tt.err {
 				t.Errorf("%s: got %q, %v", tt.name, got, err)
 			}
 		}
+	}
+}
+
+// TestAway looks who is asked when nobody attends, and what of.
+func TestAway(t *testing.T) {
+	p := attended(&typist{answers: []string{"typed"}})
+	p.Away = &typist{answers: []string{"program's", "yes"}}
+	if _, err := p.Secret(t.Context(), "password: "); err != nil {
+		t.Fatal(err)
+	}
+	p.Attend(nil)
+	conn, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, want := range []string{"typed", "program's"} { // the first one was refused
+		if got, err := p.Secret(conn, "password: "); got != want || err != nil {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+	if got, err := p.Ask(conn, "yes/no? "); got != "yes" || err != nil {
+		t.Errorf("got %q, %v", got, err)
 	}
 }

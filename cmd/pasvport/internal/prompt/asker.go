@@ -1,0 +1,104 @@
+// Package prompt asks the person in front of the program for passwords, passphrases
+// and the word on host keys: on a terminal, or through the program in SSH_ASKPASS as
+// ssh does. What was answered is kept in memory, and nowhere else, for connections
+// that are made when nobody can be asked.
+package prompt
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/pasvport/pasvport/tunnel"
+)
+
+// ErrNobody tells that a question had nobody to answer it.
+var ErrNobody = errors.New("nobody is there to answer the question")
+
+// An Asker asks whoever attends. When nobody does, because the terminal belongs to
+// somebody else by then, it gives what was answered before to the same prompt, and
+// asks Away for the rest.
+type Asker struct {
+	// Away is asked when nobody attends; nil is nobody.
+	Away tunnel.Prompter
+
+	mu        sync.Mutex
+	attending tunnel.Prompter
+	answers   map[string]*kept // by prompt
+}
+
+// kept is an answer for a reconnect.
+type kept struct {
+	answer string
+	conn   context.Context // of the connection that it was given to last
+	mixed  bool            // two connections asked the same and got different answers
+}
+
+// Attend has p asked from now on; nil is nobody. It waits for a question under way.
+func (a *Asker) Attend(p tunnel.Prompter) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.attending = p
+}
+
+// Secret asks, or gives the last answer to the same prompt. It gives that once a
+// connection: who asks again has refused it, and a server that sees the same wrong
+// password at every reconnect locks its user out. An answer is given to nobody if two
+// hosts asked the same, which ports and aliases do not tell apart in a prompt.
+func (a *Asker) Secret(ctx context.Context, prompt string) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	k := a.answers[prompt]
+	if a.attending == nil {
+		switch {
+		case k == nil, k.mixed:
+			return a.away().Secret(ctx, prompt)
+		case k.conn == ctx:
+			delete(a.answers, prompt)
+			return a.away().Secret(ctx, prompt)
+		}
+		k.conn = ctx
+		return k.answer, nil
+	}
+	answer, err := a.attending.Secret(ctx, prompt)
+	if err != nil {
+		return answer, err
+	}
+	if a.answers == nil {
+		a.answers = make(map[string]*kept)
+	}
+	mixed := k != nil && (k.mixed || k.conn != ctx && k.answer != answer)
+	a.answers[prompt] = &kept{answer, ctx, mixed}
+	return answer, nil
+}
+
+// Ask asks; its answers are not kept.
+func (a *Asker) Ask(ctx context.Context, prompt string) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.attending == nil {
+		return a.away().Ask(ctx, prompt)
+	}
+	return a.attending.Ask(ctx, prompt)
+}
+
+func (a *Asker) away() tunnel.Prompter {
+	if a.Away == nil {
+		return nobody{}
+	}
+	return a.Away
+}
+
+// nobody answers nothing.
+type nobody struct{}
+
+func (nobody) Secret(context.Context, string) (string, error) { return "", ErrNobody }
+func (nobody) Ask(context.Context, string) (string, error)    { return "", ErrNobody }
+
+// OnTerminal tells whether a person attends who sees what the program says.
+func (a *Asker) OnTerminal() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ok := a.attending.(*Terminal)
+	return ok
+}
