@@ -3,6 +3,7 @@ module github.com/pasvport/pasvport
 go 1.26.0
 
 require (
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/creack/pty v1.1.24
 	github.com/fclairamb/ftpserverlib v0.30.0
 	github.com/rogpeppe/go-internal v1.16.0
