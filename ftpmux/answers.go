@@ -9,7 +9,7 @@ import (
 
 // forward sends x's command to the server; then runs when it is on its way.
 func (s *session) forward(x *exchange, then func()) {
-	s.log.Debug("m->S", "line", x.cmd)
+	s.logOf(x).Debug("m->S", "line", x.cmd)
 	s.queue = append(s.queue, x)
 	if !s.toServer.put(outItem{[]byte(x.cmd.text + "\r\n"), then}) {
 		if then != nil {
@@ -45,7 +45,7 @@ func (s *session) unless(x *exchange, event func()) {
 		case s.hears(x):
 			s.unless(x, event)
 		default:
-			s.log.Warn("no reply from the server", "line", x.cmd, "after", replyTimeout)
+			s.logOf(x).Warn("no reply from the server", "line", x.cmd, "after", replyTimeout)
 			event()
 		}
 	})

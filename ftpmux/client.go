@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 var tooLong = fmt.Sprintf("500 A command line is at most %d bytes long here", maxCommand)
@@ -82,7 +84,8 @@ func (s *session) rein(cmd command) {
 		if code >= 300 {
 			return
 		}
-		s.epsvOnly, s.restart = false, nil
+		s.epsvOnly, s.restart, s.offset = false, nil, new(atomic.Int64)
+		s.view.user.Store(nil)
 		if s.data == d {
 			s.dropData("REIN")
 		}
@@ -95,7 +98,27 @@ func (s *session) rest(cmd command) {
 	if !slices.Contains(s.restart, undo) {
 		s.restart = append(s.restart, undo)
 	}
-	s.forward(&exchange{cmd: cmd}, nil)
+	if cmd.name == "RANG" {
+		s.forward(&exchange{cmd: cmd}, nil)
+		return
+	}
+	offset := new(atomic.Int64)
+	offset.Store(restartOffset(cmd.arg))
+	s.offset = offset
+	s.forward(&exchange{cmd: cmd, then: func(code int) {
+		if code != 350 {
+			offset.Store(0) // also of a transfer that went out meanwhile
+		}
+	}}, nil)
+}
+
+// restartOffset reads the argument of REST; it is 0 for what is no place in a file.
+func restartOffset(arg string) int64 {
+	n, err := strconv.ParseUint(strings.TrimSpace(arg), 10, 63)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
 }
 
 // mode passes MODE on. S and Z end a file by ending its connection. In any other

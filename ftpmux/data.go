@@ -27,6 +27,7 @@ import (
 type dataConn struct {
 	s         *session
 	cmd       command // of the transfer
+	record    *record // ... for others
 	direction direction
 
 	client      net.Conn
@@ -52,10 +53,11 @@ type dataConn struct {
 
 // flow is one way of a data connection.
 type flow struct {
-	moved   atomic.Int64 // bytes
-	writing atomic.Bool  // the receiver makes us wait
-	eof     bool         // the sender has ended it, and the receiver was given all of it
-	told    bool         // ... and that it has ended
+	moved   atomic.Int64    // bytes
+	sums    []*atomic.Int64 // that they count in as well
+	writing atomic.Bool     // the receiver makes us wait
+	eof     bool            // the sender has ended it, and the receiver was given all of it
+	told    bool            // ... and that it has ended
 }
 
 // verdict is what is known of a transfer's data.
@@ -72,6 +74,8 @@ const (
 func (s *session) newData(cmd command) *dataConn {
 	s.dropData("another one is asked for")
 	d := &dataConn{s: s, askedBy: cmd.name, answered: make(chan struct{})}
+	d.down.sums = []*atomic.Int64{&s.view.down, &s.mux.tally.down}
+	d.up.sums = []*atomic.Int64{&s.view.up, &s.mux.tally.up}
 	d.ctx, d.cancel = context.WithCancel(s.ctx)
 	s.data = d
 	s.datas[d] = struct{}{}
@@ -165,7 +169,7 @@ func (d *dataConn) dialServer(port uint16, reply string) {
 // is let in all the same: one that is refused there gives up, and would never
 // send the transfer command that is answered with the reason.
 func (d *dataConn) noServer(why error) {
-	d.s.log.Warn("no data connection to the server", "reason", why)
+	d.s.logOf(d.s.pending).Warn("no data connection to the server", "reason", why)
 	if d.offered && !d.running && d.s.pending == nil && d.err == nil && !d.finished {
 		d.err = why
 		return
@@ -217,9 +221,10 @@ func (d *dataConn) reusable() bool {
 	return d.err == nil && !d.finished && !d.down.eof && d.bytes() == 0 && d.farListener == nil && !d.dialClient.IsValid()
 }
 
-// begin starts the transfer that cmd asks for.
-func (d *dataConn) begin(cmd command) {
-	d.cmd, d.direction, d.running = cmd, cmd.verb.direction, true
+// begin starts the transfer that is recorded in r.
+func (d *dataConn) begin(r *record) {
+	d.cmd, d.record, d.direction, d.running = r.cmd, r, r.cmd.verb.direction, true
+	d.s.show(r, d)
 	d.join()
 	if d.up.eof {
 		d.clientEnded()
@@ -271,6 +276,9 @@ func (f *flow) pump(dst io.Writer, src io.Reader) (readErr, writeErr error) {
 				return nil, writeErr
 			}
 			f.moved.Add(int64(n))
+			for _, sum := range f.sums {
+				sum.Add(int64(n))
+			}
 		}
 		switch {
 		case err == io.EOF:
@@ -325,7 +333,7 @@ func (d *dataConn) endUpload() {
 				return
 			}
 			d.up.told = true
-			d.s.log.Debug("the end of an upload went out", "line", d.cmd)
+			d.record.log.Debug("the end of an upload went out", "line", d.cmd)
 			d.s.sayHeld()
 		}, nil
 	})

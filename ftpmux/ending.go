@@ -84,6 +84,15 @@ func (s *session) onStop() {
 	}
 }
 
+// onStopSession ends the session now, as somebody wants.
+func (s *session) onStopSession() {
+	const why = "stopped by pasvport's user"
+	if s.queue.transfer() != nil {
+		s.tellClient([]byte("426 The transfer did not complete: " + why + "\r\n"))
+	}
+	s.dismiss(why)
+}
+
 // dismiss ends the session and tells the client why.
 func (s *session) dismiss(reason string) {
 	if s.reason == "" {

@@ -14,11 +14,13 @@ type exchange struct {
 	promise bool                       // the answer comes from here, in its turn
 	local   string                     // it, once it is known
 	data    *dataConn                  // of a transfer
+	record  *record                    // of it, for others
 	begun   bool                       // a transfer's 125 or 150 has come
 	over    bool                       // ... twice: Pure-FTPd has no other reply if it breaks
 	early   []byte                     // a 226 or 250 that came before that
 	late    bool                       // given up: its reply is for nobody, should it still come
 	text    []byte                     // what was kept of the reply under way
+	said    string                     // the last line of the server's last reply, without its end
 }
 
 // forwarded tells whether x is a command of the client's that the server is to

@@ -96,7 +96,7 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 				s.busy, s.settling = false, false
 				d.listen(ln)
 				reply := format(netip.AddrPortFrom(s.localAddr, portOfListener(ln)))
-				s.log.Info("rewrote", "reply", reply, "for", cmd, "in place of", d.serverSays)
+				s.log.Debug("rewrote", "reply", reply, "for", cmd, "in place of", d.serverSays)
 				s.fulfil(x, reply)
 			}, func() { ln.Close() }
 		})
@@ -140,7 +140,7 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 	s.busy = true
 	done := func() {
 		s.busy = false
-		s.log.Info("rewrote", "command", cmd, "to", d.askedServer)
+		s.log.Debug("rewrote", "command", cmd, "to", d.askedServer)
 		s.fulfil(x, "200 "+cmd.name+" command successful")
 	}
 	refuse := s.refuser(x, d)
@@ -154,7 +154,7 @@ func (s *session) openActive(cmd command, ap netip.AddrPort) {
 					refuse(reply)
 					return
 				}
-				s.log.Info("active mode does not work here; asking the server for a passive port", "reason", reply)
+				s.log.Debug("active mode does not work here; asking the server for a passive port", "reason", reply)
 				s.noPORT = true
 				d.stopFar()
 				s.askPassive(d, refuse, done)

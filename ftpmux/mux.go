@@ -31,7 +31,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -102,11 +101,22 @@ type Mux struct {
 	// Grace is how long transfers may go on after Serve was told to stop.
 	Grace time.Duration
 
-	// Logger gets sessions, transfers and what was rewritten at Info, and the
-	// whole conversation, without passwords, at Debug; nil discards.
+	// Logger gets sessions at Info, and transfers, what was rewritten and the whole
+	// conversation, without passwords, at Debug; nil discards.
 	Logger *slog.Logger
 
-	sessions atomic.Int64 // numbers them for the log
+	// Ended is called once for each transfer that a client has asked for, when it is
+	// over: complete, broken, or refused here or by the server. Several sessions may
+	// call it at a time, each from the loop on which all of it waits, so it must not
+	// block. nil: nobody is told.
+	Ended func(TransferEnd)
+
+	// IDs numbers sessions and transfers; nil: by a Sequence of the mux's own.
+	IDs *Sequence
+
+	ownIDs Sequence
+	views  views
+	tally  tally
 }
 
 // Limits of one session.
@@ -173,7 +183,7 @@ func passing(err error) bool {
 // ServeConn serves one client and returns when its session is over and all of
 // its goroutines have ended. It closes c. The end of ctx ends it as in Serve.
 func (m *Mux) ServeConn(ctx context.Context, c net.Conn) {
-	id := m.sessions.Add(1)
+	id := m.ids().sessions.Add(1)
 	log := m.logger().With("session", id)
 	client := prepareControl(c)
 	defer client.Close()
@@ -192,6 +202,9 @@ func (m *Mux) ServeConn(ctx context.Context, c net.Conn) {
 	server, dataTLS := m.overTLS(server, log)
 	s := newSession(m, log, client, server)
 	s.tls = dataTLS
+	s.view = m.views.add(id, c.RemoteAddr().String())
+	defer m.views.remove(s.view)
+	m.tally.sessions.Add(1)
 	s.run(ctx)
 	log.Info("session ends", "reason", s.reason)
 }

@@ -92,6 +92,7 @@ func (s *session) onStray(line replyLine) {
 		if x := s.pending; x != nil && !kept && line.code >= 400 { // it has its answer
 			s.pending, s.busy = nil, false
 			s.undoRestart()
+			s.endRecord(x.record, false, saying(lastLine(line.raw)))
 			x.data.fail(fmt.Errorf("the server says %d", line.code))
 		}
 		s.sayLocal()
@@ -101,7 +102,7 @@ func (s *session) onStray(line replyLine) {
 // onLastLine acts on a whole reply to x.
 func (s *session) onLastLine(x *exchange, line replyLine) {
 	text := x.text
-	x.text = nil
+	x.text, x.said = nil, lastLine(line.raw)
 	switch {
 	case !x.late && x.lastWord(line.code):
 		s.onFinal(x, 226, text) // which becomes a 426
@@ -130,7 +131,7 @@ func (s *session) onFinal(x *exchange, code int, text []byte) {
 	s.queue = s.queue.without(x)
 	switch {
 	case x.late:
-		s.log.Info("a reply that was given up has come", "line", x.cmd, "code", code)
+		s.logOf(x).Info("a reply that was given up has come", "line", x.cmd, "code", code)
 	case x.done != nil:
 		x.done(code, text)
 	case x.then != nil:
@@ -158,9 +159,9 @@ func (s *session) onPreliminary(x *exchange, line replyLine) {
 		x.begun, x.early = true, nil
 	case !x.own && !x.late && !plain && begins(line.code) && s.data != nil:
 		// A verb that is not in the table turns out to be a transfer.
-		x.data, x.begun = s.data, true
+		x.data, x.begun, x.record = s.data, true, s.newRecord(x.cmd)
 		s.data = nil
-		x.data.begin(x.cmd)
+		x.data.begin(x.record)
 		x.data.callClient()
 	case s.greeting():
 		s.greetingTimer.Stop() // 120: it says itself how long

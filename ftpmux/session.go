@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,7 @@ const (
 type session struct {
 	mux        *Mux
 	log        *slog.Logger
+	view       *view // for others
 	client     net.Conn
 	server     net.Conn
 	clientAddr netip.Addr // the client's own
@@ -49,6 +51,9 @@ type session struct {
 	pending  *exchange // a transfer command that waits for its data connection
 	settling bool      // an answer from here is being made; the server's wait behind it
 	restart  []string  // commands that undo what REST and RANG have set for the next transfer
+
+	shown  []*record     // of the transfers under way
+	offset *atomic.Int64 // of the next one, by REST
 
 	data      *dataConn // of the next transfer
 	datas     map[*dataConn]struct{}
@@ -89,6 +94,7 @@ func newSession(m *Mux, log *slog.Logger, client, server net.Conn) *session {
 		replies:    make(chan readResult[replyLine]),
 		events:     make(chan func()),
 		datas:      make(map[*dataConn]struct{}),
+		offset:     new(atomic.Int64),
 		busy:       true, // until the server's greeting
 	}
 	s.queue = queue{{own: true, then: s.greeted}} // the greeting answers no command
@@ -123,6 +129,7 @@ func (s *session) run(stop context.Context) {
 			d.close(true)
 		}
 	}
+	s.endRecords()
 	s.toServer.close()
 	s.toClient.close()
 	// A peer that reads no more must not keep us.
@@ -165,6 +172,8 @@ func (s *session) next() {
 	case <-s.stop:
 		s.stop = nil
 		s.onStop()
+	case <-s.view.stop:
+		s.onStopSession()
 	}
 }
 

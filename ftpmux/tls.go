@@ -306,6 +306,8 @@ func (s *session) protect(refuse func(reply string), done func()) {
 // user passes USER on: with a new login, protection may be to be asked for again.
 func (s *session) user(cmd command) {
 	s.protected = false
+	user := printable(cmd.arg)
+	s.view.user.Store(&user)
 	s.forward(&exchange{cmd: cmd}, nil)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,18 +12,18 @@ import (
 // server that waits for one in vain would wait for minutes, and one that sees
 // it closed takes that for an empty file.
 func (s *session) transfer(cmd command) {
-	d := s.data
+	d, r := s.data, s.newRecord(cmd)
 	switch {
 	case d == nil:
-		s.refuseTransfer(cmd, "425 No data connection: use EPSV, PASV, EPRT or PORT first")
+		s.refuseTransfer(r, "425 No data connection: use EPSV, PASV, EPRT or PORT first")
 		return
 	case d.err != nil:
 		d.fail(d.err)
-		s.refuseTransfer(cmd, "425 No data connection: "+oneLine(d.err.Error()))
+		s.refuseTransfer(r, "425 No data connection: "+oneLine(d.err.Error()))
 		return
 	}
 	s.busy = true
-	s.pending = &exchange{cmd: cmd, data: d}
+	s.pending = &exchange{cmd: cmd, data: d, record: r}
 	d.callClient()
 	s.tryPending()
 }
@@ -35,40 +36,41 @@ func (s *session) tryPending() {
 	case x == nil:
 	case x.data.err != nil:
 		s.pending, s.busy = nil, false
-		s.refuseTransfer(x.cmd, "425 No data connection: "+oneLine(x.data.err.Error()))
+		s.refuseTransfer(x.record, "425 No data connection: "+oneLine(x.data.err.Error()))
 	case x.data.ready():
 		s.pending, s.busy, s.data, s.restart = nil, false, nil, nil
 		s.forward(x, nil)
-		x.data.begin(x.cmd)
+		x.data.begin(x.record)
 	}
 }
 
 // refuseTransfer answers a transfer command of which the server has not heard.
 // A REST or RANG that was meant for it must not hit the next one.
-func (s *session) refuseTransfer(cmd command, reply string) {
+func (s *session) refuseTransfer(r *record, reply string) {
 	s.undoRestart()
-	s.answer(cmd, reply)
+	s.answer(r.cmd, reply)
+	s.endRecord(r, false, reply)
 }
 
 func (s *session) undoRestart() {
 	for _, undo := range s.restart {
 		s.ask(undo, func(int, string) {})
 	}
-	s.restart = nil
+	s.restart, s.offset = nil, new(atomic.Int64)
 }
 
 // abor passes ABOR on and cuts the data connection off behind it: most servers
 // look at their control connection only then. It is passed on without the
 // Telnet bytes, whose urgent one cannot cross SSH.
 func (s *session) abor(cmd command) {
-	aborted := func(cmd command) { s.refuseTransfer(cmd, "426 The transfer is aborted") }
+	aborted := func(r *record) { s.refuseTransfer(r, "426 The transfer is aborted") }
 	if x := s.pending; x != nil {
 		s.pending, s.busy = nil, false
-		aborted(x.cmd)
+		aborted(x.record)
 	}
 	s.waiting = slices.DeleteFunc(s.waiting, func(cmd command) bool {
 		if cmd.verb.transfers() {
-			aborted(cmd)
+			aborted(s.newRecord(cmd))
 		}
 		return cmd.verb.transfers()
 	})
@@ -98,6 +100,7 @@ func (s *session) abor(cmd command) {
 // broken.
 func (s *session) abandonTransfer(x *exchange) {
 	s.abandon(x, "426 The transfer did not complete: "+x.data.err.Error())
+	s.endRecord(x.record, x.begun || x.data.bytes() > 0, x.data.err.Error())
 }
 
 // cutOff breaks d and sends abor ahead of the end of the server's side. To a
@@ -134,7 +137,7 @@ func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
 // abortUpload tells the server of an upload that ended before its end. SSH
 // carries no reset, so ABOR goes out before the end of the data does.
 func (s *session) abortUpload(d *dataConn, why error) {
-	s.log.Warn("an upload was cut off; the file on the server is not complete", "line", d.cmd, "reason", why)
+	d.record.log.Warn("an upload was cut off; the file on the server is not complete", "line", d.cmd, "reason", why)
 	abor := &exchange{cmd: ownCommand("ABOR"), own: true, done: func(int, []byte) {}}
 	s.cutOff(d, abor, why)
 	s.forget(abor, 10*abortPatience) // no server needs longer, and some never answer
@@ -162,7 +165,7 @@ func (s *session) sayEarly(x *exchange) {
 	}
 	s.after(earlyPatience, func() {
 		if x.early != nil && !x.begun && !x.late && slices.Contains(s.queue, x) && !s.hears(x) {
-			s.log.Info("the server began no transfer and calls it complete", "line", x.cmd)
+			s.logOf(x).Info("the server began no transfer and calls it complete", "line", x.cmd)
 			code, _ := replyCode(x.early)
 			s.onFinal(x, code, x.early)
 		}
@@ -171,27 +174,36 @@ func (s *session) sayEarly(x *exchange) {
 
 // onTransferEnd acts on the final reply to a transfer.
 func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
-	d := x.data
+	d, log := x.data, x.record.log
 	close(d.answered)
 	switch {
 	case ends(code) && d.verdict() == broken:
 		d.close(true)
-		s.log.Warn("transfer broken", "line", x.cmd, "bytes", d.bytes(), "reason", d.err)
+		log.Warn("transfer broken", "line", x.cmd, "bytes", d.bytes(), "reason", d.err)
 		s.tellClient([]byte("426 The transfer did not complete: " + oneLine(d.err.Error()) + "\r\n"))
+		s.endRecord(x.record, true, d.err.Error())
 	case ends(code):
 		d.close(false)
-		s.log.Info("transfer complete", "line", x.cmd, "bytes", d.bytes())
+		log.Debug("transfer complete", "line", x.cmd, "bytes", d.bytes())
 		s.tellClient(text)
+		s.endRecord(x.record, true, "")
 	case !x.begun && s.data == nil && d.reusable():
 		// The server refused the command and may keep the connection open
 		// for the next one; if not, its end will tell.
-		s.log.Info("transfer refused", "line", x.cmd, "code", code)
+		log.Debug("transfer refused", "line", x.cmd, "code", code)
+		s.endRecord(x.record, false, saying(x.said))
 		d.running, d.answered = false, make(chan struct{})
 		s.data = d
 	case x.begun && d.uploading(): // it may be the answer to something else
 		s.abortUpload(d, fmt.Errorf("the server says %d", code))
+		s.endRecord(x.record, true, saying(x.said))
 	default:
 		d.close(x.begun || d.bytes() > 0)
-		s.log.Info("transfer failed", "line", x.cmd, "bytes", d.bytes(), "code", code)
+		log.Debug("transfer failed", "line", x.cmd, "bytes", d.bytes(), "code", code)
+		reason := saying(x.said)
+		if d.err != nil {
+			reason = d.err.Error()
+		}
+		s.endRecord(x.record, x.begun || d.bytes() > 0, reason)
 	}
 }

@@ -2,6 +2,7 @@ package ftpmux
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,11 @@ import (
 //	C closed, S closed   it has been ended
 //	stop                 the mux is told to stop
 //	log TEXT             the log has told this, at Info or Warn
+//	shows TEXT           Mux.Sessions has these transfers under way; nothing for none
+//	ended TEXT           Mux.Ended has told this, once
+//	totals TEXT          Mux.Totals has these, sessions and zeros left out
+//	sessions stop        Mux.StopSession is called for the session
+//	user NAME            Mux.Sessions has this user
 //
 // Local data ports count up from 50001, those at the far side from 60001.
 func TestWire(t *testing.T) {
@@ -72,6 +78,7 @@ type player struct {
 	clientHost string
 	refused    map[string]bool
 	log        bytes.Buffer
+	ended      []string
 }
 
 func play(t *testing.T, text string) {
@@ -83,6 +90,7 @@ func play(t *testing.T, text string) {
 		Remote: p.far, Local: p.local, Server: "127.0.0.1:21", Grace: 2 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
+	p.mux.Ended = func(e TransferEnd) { p.ended = append(p.ended, showEnd(e)) }
 	defer func() {
 		if t.Failed() {
 			t.Logf("log:\n%s", p.log.String())
@@ -196,6 +204,21 @@ func (p *player) step(who, what string) error {
 			}
 		}
 		return errors.New("the log does not tell it")
+	case "shows", "user", "sessions":
+		return p.look(who, what)
+	case "totals":
+		if got := showTotals(p.mux.Totals()); got != what {
+			return fmt.Errorf("got %s", got)
+		}
+	case "ended":
+		if len(p.ended) == 0 {
+			return errors.New("no transfer has ended")
+		}
+		got := p.ended[0]
+		p.ended = p.ended[1:]
+		if got != what {
+			return fmt.Errorf("got %s", got)
+		}
 	case "C->m":
 		return p.send(p.client, what)
 	case "S->m":
@@ -233,6 +256,74 @@ func (p *player) step(who, what string) error {
 		return errors.New("unknown step")
 	}
 	return nil
+}
+
+// look is a step that is about what others see of the session.
+func (p *player) look(who, what string) error {
+	sessions := p.mux.Sessions()
+	if len(sessions) != 1 {
+		return fmt.Errorf("there are %d sessions", len(sessions))
+	}
+	s := sessions[0]
+	switch who {
+	case "sessions":
+		if !p.mux.StopSession(s.ID) {
+			return errors.New("the session is not known")
+		}
+	case "user":
+		if s.User != what {
+			return fmt.Errorf("got %q", s.User)
+		}
+	case "shows":
+		var transfers []string
+		for _, tr := range s.Transfers {
+			transfers = append(transfers, showTransfer(tr))
+		}
+		if got := strings.Join(transfers, " and "); cmp.Or(got, "nothing") != what {
+			return fmt.Errorf("got %s", got)
+		}
+	}
+	return nil
+}
+
+// showTransfer writes "verb name bytes", and "from offset" and "of size" where there
+// are any.
+func showTransfer(tr TransferInfo) string {
+	way := "down"
+	if tr.Upload {
+		way = "up"
+	}
+	text := fmt.Sprintf("%d %s %s %s %d", tr.ID, tr.Verb, tr.Name, way, tr.Bytes)
+	if tr.Offset != 0 {
+		text += fmt.Sprintf(" from %d", tr.Offset)
+	}
+	if tr.Size != nil {
+		text += fmt.Sprintf(" of %d", *tr.Size)
+	}
+	return text
+}
+
+func showEnd(e TransferEnd) string {
+	switch {
+	case e.Complete():
+		return showTransfer(e.TransferInfo) + ": complete"
+	case e.Began:
+		return showTransfer(e.TransferInfo) + ": broken: " + e.Reason
+	}
+	return showTransfer(e.TransferInfo) + ": refused: " + e.Reason
+}
+
+func showTotals(t Totals) string {
+	var all []string
+	for _, n := range []struct {
+		n    int64
+		what string
+	}{{t.Downloads, "downloads"}, {t.Uploads, "uploads"}, {t.Failed, "failed"}, {t.BytesDown, "bytes down"}, {t.BytesUp, "bytes up"}} {
+		if n.n != 0 {
+			all = append(all, fmt.Sprint(n.n, " ", n.what))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 func hostOf(addr string) string {

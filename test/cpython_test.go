@@ -41,7 +41,7 @@ func TestCPython(t *testing.T) {
 	}
 	tests := startProcess(t, cmd)
 	tests.waitFor(t, tests.stdout, "ready\n")
-	tunnels := startPasvport(t, ssh, "-L", fmt.Sprintf("0:127.0.0.1:%d", port4), "-L", fmt.Sprintf("[::1]:0:[::1]:%d", port6))
+	tunnels := startPasvport(t, ssh, "-v", "-L", fmt.Sprintf("0:127.0.0.1:%d", port4), "-L", fmt.Sprintf("[::1]:0:[::1]:%d", port6))
 	io.WriteString(stdin, strings.Join(tunnels.addrs, " ")+"\n")
 	if code := tests.wait(t); code != 0 {
 		t.Errorf("the tests ended with %d", code)

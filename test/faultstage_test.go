@@ -74,7 +74,7 @@ func newStage(t *testing.T, f *fault, ftpd func(t *testing.T, ip string) *ftpSer
 	}
 	s.ssh = startSSHD(t, options(f.sshd)...)
 	if f.remote == nil {
-		p := startPasvport(t, s.ssh, append(options(f.flags), "-v", "-L", "0:"+s.tap.addr)...)
+		p := startPasvport(t, s.ssh, append(options(f.flags), "-vv", "-L", "0:"+s.tap.addr)...)
 		s.addr, s.log = p.addrs[0], p.stderr
 		return s
 	}
