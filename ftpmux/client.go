@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 )
@@ -45,6 +44,9 @@ func (s *session) actOnWaiting() {
 
 func (s *session) handle(cmd command) {
 	s.log.Debug("C->m", "line", cmd)
+	if !keepsSizes[cmd.name] {
+		s.sizes = new(sizes)
+	}
 	switch {
 	case cmd.verb.refusal != "":
 		s.answer(cmd, cmd.verb.refusal)
@@ -86,6 +88,7 @@ func (s *session) rein(cmd command) {
 		}
 		s.epsvOnly, s.restart, s.offset = false, nil, new(atomic.Int64)
 		s.view.user.Store(nil)
+		s.image, s.compressed = false, false
 		if s.data == d {
 			s.dropData("REIN")
 		}
@@ -94,7 +97,7 @@ func (s *session) rein(cmd command) {
 
 // rest passes REST and RANG on.
 func (s *session) rest(cmd command) {
-	undo := map[string]string{"REST": "REST 0", "RANG": "RANG 1 0"}[cmd.name] // RFC 3659, section 5; draft-bryan-ftp-range, section 3
+	undo := map[string]string{"REST": "REST 0", "RANG": undoRANG}[cmd.name] // RFC 3659, section 5; draft-bryan-ftp-range, section 3
 	if !slices.Contains(s.restart, undo) {
 		s.restart = append(s.restart, undo)
 	}
@@ -112,22 +115,21 @@ func (s *session) rest(cmd command) {
 	}}, nil)
 }
 
+const undoRANG = "RANG 1 0"
+
 // restartOffset reads the argument of REST; it is 0 for what is no place in a file.
 func restartOffset(arg string) int64 {
-	n, err := strconv.ParseUint(strings.TrimSpace(arg), 10, 63)
-	if err != nil {
-		return 0
-	}
-	return int64(n)
+	n, _ := parseSize(strings.TrimSpace(arg))
+	return n
 }
 
 // mode passes MODE on. S and Z end a file by ending its connection. In any other
 // mode its end stands in the data, where nobody looks for it here: should a server
 // know such a one, it is asked to forget it.
 func (s *session) mode(cmd command) {
-	switch strings.ToUpper(strings.TrimSpace(cmd.arg)) {
+	switch arg := strings.ToUpper(strings.TrimSpace(cmd.arg)); arg {
 	case "", "S", "Z":
-		s.forward(&exchange{cmd: cmd}, nil)
+		s.set(&s.compressed, arg == "Z", cmd)
 		return
 	}
 	x := s.promise(cmd)
@@ -137,6 +139,7 @@ func (s *session) mode(cmd command) {
 		if code == 200 {
 			reply = "504 Only the modes S and Z work through this tunnel"
 			s.ask("MODE S", func(int, string) {})
+			s.compressed = false
 		}
 		s.fulfil(x, reply)
 	})

@@ -54,6 +54,7 @@ type dataConn struct {
 // flow is one way of a data connection.
 type flow struct {
 	moved   atomic.Int64    // bytes
+	tap     *listing        // reads them too; nil for none
 	sums    []*atomic.Int64 // that they count in as well
 	writing atomic.Bool     // the receiver makes us wait
 	eof     bool            // the sender has ended it, and the receiver was given all of it
@@ -225,6 +226,9 @@ func (d *dataConn) reusable() bool {
 func (d *dataConn) begin(r *record) {
 	d.cmd, d.record, d.direction, d.running = r.cmd, r, r.cmd.verb.direction, true
 	d.s.show(r, d)
+	if r.listing != nil && !d.joined {
+		d.down.tap = r.listing
+	}
 	d.join()
 	if d.up.eof {
 		d.clientEnded()
@@ -278,6 +282,9 @@ func (f *flow) pump(dst io.Writer, src io.Reader) (readErr, writeErr error) {
 			f.moved.Add(int64(n))
 			for _, sum := range f.sums {
 				sum.Add(int64(n))
+			}
+			if f.tap != nil {
+				f.tap.read(buf[:n])
 			}
 		}
 		switch {

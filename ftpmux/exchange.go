@@ -6,21 +6,22 @@ import (
 
 // exchange is one command and the reply to it.
 type exchange struct {
-	cmd     command
-	own     bool                       // the mux itself asks
-	done    func(code int, raw []byte) // takes the final reply, which is kept for it; nil lets the client have it
-	heard   func()                     // runs when the final reply begins
-	then    func(code int)             // runs when the client has had all of it
-	promise bool                       // the answer comes from here, in its turn
-	local   string                     // it, once it is known
-	data    *dataConn                  // of a transfer
-	record  *record                    // of it, for others
-	begun   bool                       // a transfer's 125 or 150 has come
-	over    bool                       // ... twice: Pure-FTPd has no other reply if it breaks
-	early   []byte                     // a 226 or 250 that came before that
-	late    bool                       // given up: its reply is for nobody, should it still come
-	text    []byte                     // what was kept of the reply under way
-	said    string                     // the last line of the server's last reply, without its end
+	cmd       command
+	own       bool                       // the mux itself asks
+	done      func(code int, raw []byte) // takes the final reply, which is kept for it; nil lets the client have it
+	heard     func()                     // runs when the final reply begins
+	then      func(code int)             // runs when the client has had all of it
+	overhears func(replyLine)            // sees each line of the reply that passes by
+	promise   bool                       // the answer comes from here, in its turn
+	local     string                     // it, once it is known
+	data      *dataConn                  // of a transfer
+	record    *record                    // of it, for others
+	begun     bool                       // a transfer's 125 or 150 has come
+	over      bool                       // ... twice: Pure-FTPd has no other reply if it breaks
+	early     []byte                     // a 226 or 250 that came before that
+	late      bool                       // given up: its reply is for nobody, should it still come
+	text      []byte                     // what was kept of the reply under way
+	said      string                     // the last line of the server's last reply, without its end
 }
 
 // forwarded tells whether x is a command of the client's that the server is to

@@ -22,18 +22,32 @@ type record struct {
 	size   atomic.Pointer[int64] // of the whole file; nil: not known
 	data   *dataConn             // only its flows' moved bytes are for others; nil: it never began
 	ended  bool
+
+	exact     bool     // the file is as long on the wire as it is on the server
+	sizes     *sizes   // that are known of files
+	key       string   // the file's there, or ""
+	allocated int64    // ALLO's; 0: not known
+	listing   *listing // reads along, or nil
 }
 
 // newRecord begins the record of a transfer that the client asks for by cmd.
 func (s *session) newRecord(cmd command) *record {
 	id := s.mux.ids().transfers.Add(1)
-	return &record{id: id, cmd: cmd, log: s.log.With("transfer", id), since: time.Now(), offset: s.offset}
+	r := &record{id: id, cmd: cmd, log: s.log.With("transfer", id), since: time.Now(), offset: s.offset}
+	r.exact = s.exact() && !slices.Contains(s.restart, undoRANG)
+	r.sizes, r.allocated, s.allocated = s.sizes, s.allocated, 0
+	r.key, _ = nameKey(cmd.arg)
+	if !s.compressed {
+		r.listing = listingOf(cmd)
+	}
+	return r
 }
 
 // show publishes the record of a transfer of which the server is told now.
 func (s *session) show(r *record, d *dataConn) {
 	r.since, r.data = time.Now(), d
 	s.offset = new(atomic.Int64)
+	s.expect(r)
 	s.shown = append(slices.Clone(s.shown), r)
 	s.publish()
 }
@@ -51,6 +65,12 @@ func (s *session) endRecord(r *record, began bool, reason string) {
 	r.ended = true
 	s.shown = slices.DeleteFunc(slices.Clone(s.shown), func(other *record) bool { return other == r })
 	s.publish()
+	switch {
+	case r.cmd.verb.direction != download:
+		s.sizes = new(sizes) // what was told meanwhile is of half a file
+	case reason == "" && r.listing != nil && r.data.down.eof && r.data.down.tap == r.listing:
+		r.sizes.merge(r.listing)
+	}
 	info := r.info()
 	t := &s.mux.tally
 	switch {
@@ -104,6 +124,10 @@ func (r *record) info() TransferInfo {
 	if info.Size != nil && *info.Size-info.Offset < info.Bytes {
 		info.Size = nil // the file is not what it was
 	}
+	if info.Size != nil {
+		size := *info.Size
+		info.Size = &size
+	}
 	return info
 }
 
@@ -129,7 +153,8 @@ func printable(text string) string {
 			return r
 		}
 		return unicode.ReplacementChar
-	}, strings.TrimRight(text, " \t\r\n"))
+	}, text)
+	text = strings.TrimRight(text, " ")
 	if len(text) > maxPrintable {
 		text = strings.ToValidUTF8(text[:maxPrintable], "") + "…"
 	}

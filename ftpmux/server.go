@@ -48,6 +48,9 @@ func (s *session) onReply(line replyLine, err error) {
 		}
 	default:
 		s.tellClient(line.raw)
+		if x.overhears != nil {
+			x.overhears(line)
+		}
 	}
 	if line.last {
 		s.onLastLine(x, line)
@@ -157,6 +160,7 @@ func (s *session) onPreliminary(x *exchange, line replyLine) {
 			s.log.Info("a reply that nobody asked for", "reply", lastLine(x.early))
 		}
 		x.begun, x.early = true, nil
+		s.learnOpening(x.record, x.said)
 	case !x.own && !x.late && !plain && begins(line.code) && s.data != nil:
 		// A verb that is not in the table turns out to be a transfer.
 		x.data, x.begun, x.record = s.data, true, s.newRecord(x.cmd)

@@ -55,6 +55,11 @@ type session struct {
 	shown  []*record     // of the transfers under way
 	offset *atomic.Int64 // of the next one, by REST
 
+	sizes      *sizes // of files
+	allocated  int64  // ... of the one that is uploaded next, by ALLO; 0: not known
+	image      bool   // files pass as they are
+	compressed bool   // ... but smaller
+
 	data      *dataConn // of the next transfer
 	datas     map[*dataConn]struct{}
 	tls       *tls.Config // of data connections; nil for none
@@ -95,6 +100,7 @@ func newSession(m *Mux, log *slog.Logger, client, server net.Conn) *session {
 		events:     make(chan func()),
 		datas:      make(map[*dataConn]struct{}),
 		offset:     new(atomic.Int64),
+		sizes:      new(sizes),
 		busy:       true, // until the server's greeting
 	}
 	s.queue = queue{{own: true, then: s.greeted}} // the greeting answers no command

@@ -308,6 +308,7 @@ func (s *session) user(cmd command) {
 	s.protected = false
 	user := printable(cmd.arg)
 	s.view.user.Store(&user)
+	s.image = false // with some servers
 	s.forward(&exchange{cmd: cmd}, nil)
 }
 

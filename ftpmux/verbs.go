@@ -49,7 +49,13 @@ var verbs = map[string]verb{
 	"RANG": {handle: (*session).rest},
 	"MODE": {handle: (*session).mode},
 	"REIN": {handle: (*session).rein, data: true},
+	"TYPE": {handle: (*session).representation},
 	"QUIT": {}, // makes the end that follows an orderly one
+
+	// What tells how large a file is.
+	"SIZE": {handle: (*session).size},
+	"MLST": {handle: (*session).mlst},
+	"ALLO": {handle: (*session).allo},
 
 	// What would open a connection or hide one behind our back.
 	"AUTH": {refusal: protected},
