@@ -28,6 +28,9 @@ type troupe struct {
 	log                bytes.Buffer
 	farPort            uint16 // of the server's half that was negotiated last
 	farListener        *memListener
+
+	mux  *Mux
+	ends []TransferEnd
 }
 
 // A pair is what belongs to one data connection: the client's and the server's end.
@@ -51,7 +54,12 @@ type end struct {
 
 func newTroupe(t *testing.T) *troupe {
 	p := &troupe{t: t, local: newMemNet(50001)}
-	p.client, p.server, p.far, p.done = stage(t, &Mux{Local: p.local, Logger: slog.New(slog.NewTextHandler(&p.log, nil))})
+	p.mux = &Mux{
+		Local:  p.local,
+		Logger: slog.New(slog.NewTextHandler(&p.log, nil)),
+		Ended:  func(e TransferEnd) { p.ends = append(p.ends, e) },
+	}
+	p.client, p.server, p.far, p.done = stage(t, p.mux)
 	return p
 }
 
@@ -98,6 +106,7 @@ func (p *troupe) finish() {
 	p.client.CloseWrite()
 	p.server.CloseWrite()
 	<-p.done // and synctest sees whether a goroutine is left
+	checkEnds(p.t, p.mux, p.ends)
 	p.settle()
 	for _, pair := range p.pairs {
 		for _, e := range []*end{&pair.client, &pair.server} {

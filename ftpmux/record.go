@@ -21,7 +21,6 @@ type record struct {
 	offset *atomic.Int64         // REST's
 	size   atomic.Pointer[int64] // of the whole file; nil: not known
 	data   *dataConn             // only its flows' moved bytes are for others; nil: it never began
-	ended  bool
 
 	exact     bool     // the file is as long on the wire as it is on the server
 	sizes     *sizes   // that are known of files
@@ -59,10 +58,6 @@ func (s *session) publish() {
 
 // endRecord ends r, for a reason unless the transfer is complete.
 func (s *session) endRecord(r *record, began bool, reason string) {
-	if r.ended {
-		return
-	}
-	r.ended = true
 	s.shown = slices.DeleteFunc(slices.Clone(s.shown), func(other *record) bool { return other == r })
 	s.publish()
 	switch {

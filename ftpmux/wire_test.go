@@ -78,7 +78,8 @@ type player struct {
 	clientHost string
 	refused    map[string]bool
 	log        bytes.Buffer
-	ended      []string
+	ended      []string // not looked at yet
+	ends       []TransferEnd
 }
 
 func play(t *testing.T, text string) {
@@ -90,7 +91,10 @@ func play(t *testing.T, text string) {
 		Remote: p.far, Local: p.local, Server: "127.0.0.1:21", Grace: 2 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	p.mux.Ended = func(e TransferEnd) { p.ended = append(p.ended, showEnd(e)) }
+	p.mux.Ended = func(e TransferEnd) {
+		p.ends = append(p.ends, e)
+		p.ended = append(p.ended, showEnd(e))
+	}
 	defer func() {
 		if t.Failed() {
 			t.Logf("log:\n%s", p.log.String())
@@ -160,6 +164,7 @@ func (p *player) end() {
 	}
 	p.stop()
 	<-p.done
+	checkEnds(p.t, p.mux, p.ends)
 }
 
 func (p *player) step(who, what string) error {
