@@ -48,6 +48,7 @@ var keepsSizes = map[string]bool{
 	"NOOP": true, "TYPE": true, "STRU": true, "MODE": true, "ALLO": true, "REST": true, "RANG": true, "ABOR": true,
 	"PWD": true, "XPWD": true, "SYST": true, "STAT": true, "HELP": true, "FEAT": true, "CLNT": true, "LANG": true,
 	"SIZE": true, "MDTM": true, "MFMT": true, "MLST": true, "MKD": true, "XMKD": true, "DELE": true,
+	"PRET": true, "HASH": true, "MD5": true, "XMD5": true, "XCRC": true, "XSHA1": true, "XSHA256": true, "XSHA512": true,
 	"PASV": true, "EPSV": true, "PORT": true, "EPRT": true, "RETR": true, "LIST": true, "NLST": true, "MLSD": true,
 }
 
