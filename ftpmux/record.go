@@ -56,7 +56,8 @@ func (s *session) publish() {
 	s.view.transfers.Store(&shown)
 }
 
-// endRecord ends r, for a reason unless the transfer is complete.
+// endRecord ends r, for a reason unless the transfer is complete. It comes before
+// words of ours to the client, who can look at once.
 func (s *session) endRecord(r *record, began bool, reason string) {
 	s.shown = slices.DeleteFunc(slices.Clone(s.shown), func(other *record) bool { return other == r })
 	s.publish()
@@ -102,7 +103,7 @@ func (s *session) endRecords() {
 func (r *record) info() TransferInfo {
 	info := TransferInfo{
 		ID:     r.id,
-		Verb:   r.cmd.name,
+		Verb:   printable(r.cmd.name),
 		Upload: r.cmd.verb.direction == upload,
 		Offset: r.offset.Load(),
 		Size:   r.size.Load(),

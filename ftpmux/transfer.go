@@ -48,8 +48,8 @@ func (s *session) tryPending() {
 // A REST or RANG that was meant for it must not hit the next one.
 func (s *session) refuseTransfer(r *record, reply string) {
 	s.undoRestart()
-	s.answer(r.cmd, reply)
 	s.endRecord(r, false, reply)
+	s.answer(r.cmd, reply)
 }
 
 func (s *session) undoRestart() {
@@ -99,8 +99,8 @@ func (s *session) abor(cmd command) {
 // abandonTransfer waits no longer for the final reply to a transfer that is
 // broken.
 func (s *session) abandonTransfer(x *exchange) {
-	s.abandon(x, "426 The transfer did not complete: "+x.data.err.Error())
 	s.endRecord(x.record, x.begun || x.data.bytes() > 0, x.data.err.Error())
+	s.abandon(x, "426 The transfer did not complete: "+x.data.err.Error())
 }
 
 // cutOff breaks d and sends abor ahead of the end of the server's side. To a
@@ -180,13 +180,13 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 	case ends(code) && d.verdict() == broken:
 		d.close(true)
 		log.Warn("transfer broken", "line", x.cmd, "bytes", d.bytes(), "reason", d.err)
-		s.tellClient([]byte("426 The transfer did not complete: " + oneLine(d.err.Error()) + "\r\n"))
 		s.endRecord(x.record, true, d.err.Error())
+		s.tellClient([]byte("426 The transfer did not complete: " + oneLine(d.err.Error()) + "\r\n"))
 	case ends(code):
 		d.close(false)
 		log.Debug("transfer complete", "line", x.cmd, "bytes", d.bytes())
-		s.tellClient(text)
 		s.endRecord(x.record, true, "")
+		s.tellClient(text)
 	case !x.begun && s.data == nil && d.reusable():
 		// The server refused the command and may keep the connection open
 		// for the next one; if not, its end will tell.

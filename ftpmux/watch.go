@@ -27,7 +27,7 @@ type SessionInfo struct {
 // TransferInfo is what there is to see of one transfer.
 type TransferInfo struct {
 	ID     int64     // the log's transfer
-	Verb   string    // in upper case
+	Verb   string    // in upper case, fit for one line
 	Name   string    // its argument, fit for one line; may be ""
 	Upload bool      // else a download, as listings are
 	Bytes  int64     // moved by this transfer
@@ -111,7 +111,7 @@ func (vs *views) all() []*view {
 	return slices.Collect(maps.Values(vs.of))
 }
 
-// Sessions returns the sessions under way, by ID. Any goroutine may call it, and no
+// Sessions returns the sessions under way, those that have reached the server, by ID. Any goroutine may call it, and no
 // session waits for it.
 func (m *Mux) Sessions() []SessionInfo {
 	all := m.views.all()
