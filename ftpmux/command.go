@@ -41,12 +41,15 @@ func parseCommand(line []byte) command {
 	return c
 }
 
-// LogValue hides what follows a secret verb.
+// LogValue hides what follows a secret verb, or one of SITE's.
 func (c command) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func (c command) String() string {
 	if c.verb.secret {
 		return c.name + " ****"
+	}
+	if words := strings.Fields(strings.ToUpper(c.arg)); c.name == "SITE" && len(words) > 1 && siteSecrets[words[0]] {
+		return "SITE " + words[0] + " ****"
 	}
 	return c.text
 }

@@ -208,15 +208,17 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 		m := &Mux{Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 		client, server, _, done := stage(t, m)
 		fmt.Fprint(server, "220 ready\r\n")
-		fmt.Fprint(client, "USER me\r\npass hunter2\r\n\xff\xf4PASS hunter2\r\nACCT hunter2\r\n")
+		fmt.Fprint(client, "USER me\r\npass hunter2\r\n\xff\xf4PASS hunter2\r\nACCT hunter2\r\n"+
+			"XAUT 2 hunter2\r\nSITE PSWD old hunter2\r\nsite  chpass me hunter2\r\n\tSITE\tCPWD\thunter2\r\n"+
+			"SITE ADDUSER me hunter2 *@*\r\nSITE CHMOD 644 file\r\n")
 		synctest.Wait()
 		client.Close()
 		server.Close()
 		<-done
-		if got, _ := server.in.takeAll(); strings.Count(got, "hunter2") != 3 {
+		if got, _ := server.in.takeAll(); strings.Count(got, "hunter2") != 8 {
 			t.Errorf("the server got %q", got)
 		}
-		if strings.Contains(log.String(), "hunter2") || !strings.Contains(log.String(), "USER me") {
+		if strings.Contains(log.String(), "hunter2") || !strings.Contains(log.String(), "USER me") || !strings.Contains(log.String(), "SITE CHMOD 644 file") {
 			t.Errorf("log:\n%s", log.String())
 		}
 	})

@@ -27,6 +27,7 @@ var verbs = map[string]verb{
 	"USER": {handle: (*session).user},
 	"PASS": {secret: true},
 	"ACCT": {secret: true},
+	"XAUT": {secret: true}, // WS_FTP's: user and password in a code that anybody can read
 
 	// The client's half of a data connection; the server's is negotiated apart.
 	"PASV": {handle: (*session).pasv, data: true},
@@ -74,6 +75,13 @@ var verbs = map[string]verb{
 
 	// The features of which do not work here are not offered.
 	"FEAT": {handle: (*session).feat},
+}
+
+// siteSecrets are the words behind SITE whose arguments stand in no log: new passwords,
+// with some servers the old one or a user's name before them.
+var siteSecrets = map[string]bool{
+	"PSWD": true, "CPWD": true, // Serv-U, Gene6
+	"PASS": true, "PASSWD": true, "CHPASS": true, "ADDUSER": true, "GADDUSER": true, // glFTPd, ioFTPD, DrFTPD
 }
 
 // Replies to what is not for this side of the tunnel.
