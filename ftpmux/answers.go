@@ -142,8 +142,28 @@ func (s *session) abandon(x *exchange, reply string) {
 	s.sayLocal()
 }
 
+// maxSecrets is how many passwords of a session are looked for in replies.
+const maxSecrets = 8
+
+// keepSecret takes note of the password that cmd has, if any.
+func (s *session) keepSecret(cmd command) {
+	if _, secret, _ := cmd.hidden(); secret != "" && len(s.secrets) < maxSecrets && !slices.Contains(s.secrets, secret) {
+		s.secrets = append(s.secrets, secret)
+	}
+}
+
+// withoutSecrets is a reply for the log: some servers repeat a line that they do not
+// understand.
+func (s *session) withoutSecrets(raw []byte) string {
+	text := string(raw)
+	for _, secret := range s.secrets {
+		text = strings.ReplaceAll(text, secret, "****")
+	}
+	return oneLine(text)
+}
+
 func (s *session) tellClient(raw []byte) {
-	s.log.Debug("m->C", "line", oneLine(string(raw)))
+	s.log.Debug("m->C", "line", s.withoutSecrets(raw))
 	if !s.toClient.put(outItem{data: raw}) {
 		s.end("the client reads no replies")
 	}

@@ -43,6 +43,7 @@ func (s *session) actOnWaiting() {
 }
 
 func (s *session) handle(cmd command) {
+	s.keepSecret(cmd)
 	s.log.Debug("C->m", "line", cmd)
 	if !keepsSizes[cmd.name] {
 		s.sizes = new(sizes)

@@ -45,13 +45,30 @@ func parseCommand(line []byte) command {
 func (c command) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 func (c command) String() string {
-	if c.verb.secret {
-		return c.name + " ****"
-	}
-	if words := strings.Fields(strings.ToUpper(c.arg)); c.name == "SITE" && len(words) > 1 && siteSecrets[words[0]] {
-		return "SITE " + words[0] + " ****"
+	if verb, _, ok := c.hidden(); ok {
+		return verb + " ****"
 	}
 	return c.text
+}
+
+// mistyped are verbs that hide what follows even without a space, or in longer words
+// that begin as they do: what was meant is a password all the same.
+var mistyped = []string{"PASS", "ACCT"}
+
+// hidden tells whether a secret follows the verb, and which.
+func (c command) hidden() (verb, secret string, ok bool) {
+	if c.verb.secret {
+		return c.name, strings.Trim(c.arg, blanks), true
+	}
+	for _, verb := range mistyped {
+		if strings.HasPrefix(c.name, verb) {
+			return verb, strings.Trim(strings.TrimLeft(c.text, blanks)[len(verb):], blanks+"\x00"), true
+		}
+	}
+	if word, secret, _ := strings.Cut(strings.Trim(strings.ReplaceAll(c.arg, "\t", " "), " "), " "); c.name == "SITE" && siteSecrets[strings.ToUpper(word)] {
+		return "SITE " + strings.ToUpper(word), strings.Trim(secret, " "), true
+	}
+	return "", "", false
 }
 
 // readCommand reads one command. Lines end with LF, and never with a lone CR.

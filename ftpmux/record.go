@@ -109,7 +109,7 @@ func (r *record) info() TransferInfo {
 		Size:   r.size.Load(),
 		Since:  r.since,
 	}
-	if !r.cmd.verb.secret {
+	if _, _, secret := r.cmd.hidden(); !secret {
 		info.Name = printable(r.cmd.arg)
 	}
 	if d := r.data; d != nil {

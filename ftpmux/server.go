@@ -14,7 +14,7 @@ func (s *session) onReply(line replyLine, err error) {
 		s.onServerEnd(line, err)
 		return
 	}
-	s.log.Debug("S->m", "line", oneLine(string(line.raw)))
+	s.log.Debug("S->m", "line", s.withoutSecrets(line.raw))
 	if s.greeting() {
 		s.greetingTimer.Reset(greetingTimeout)
 		s.greets = cmp.Or(s.greets, string(line.raw))

@@ -73,7 +73,8 @@ type session struct {
 	silent        bool   // the greeting did not come in time
 	greets        string // its first line
 
-	quit       bool // the client said so
+	secrets    []string // of the client's, which replies may repeat
+	quit       bool     // the client said so
 	clientGone bool
 	hungUp     bool // ... and the server was told
 	stopping   bool

@@ -210,12 +210,18 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 		fmt.Fprint(server, "220 ready\r\n")
 		fmt.Fprint(client, "USER me\r\npass hunter2\r\n\xff\xf4PASS hunter2\r\nACCT hunter2\r\n"+
 			"XAUT 2 hunter2\r\nSITE PSWD old hunter2\r\nsite  chpass me hunter2\r\n\tSITE\tCPWD\thunter2\r\n"+
-			"SITE ADDUSER me hunter2 *@*\r\nSITE CHMOD 644 file\r\n")
+			"SITE ADDUSER me hunter2 *@*\r\nSITE CHMOD 644 file\r\n"+
+			" PASS  hunter2 \r\nPASS\x00hunter2\r\nPASShunter2\r\nPassword hunter2\r\nPASS\r\n")
 		synctest.Wait()
+		fmt.Fprint(server, "331 go on\r\n500-'PASS hunter2':\r\n hunter2?\r\n500 command not understood\r\n")
+		synctest.Wait()
+		if got, _ := client.in.takeAll(); !strings.HasSuffix(got, "\r\n500-'PASS hunter2':\r\n hunter2?\r\n500 command not understood\r\n") {
+			t.Errorf("the client got %q", got)
+		}
 		client.Close()
 		server.Close()
 		<-done
-		if got, _ := server.in.takeAll(); strings.Count(got, "hunter2") != 8 {
+		if got, _ := server.in.takeAll(); strings.Count(got, "hunter2") != 12 {
 			t.Errorf("the server got %q", got)
 		}
 		if strings.Contains(log.String(), "hunter2") || !strings.Contains(log.String(), "USER me") || !strings.Contains(log.String(), "SITE CHMOD 644 file") {
