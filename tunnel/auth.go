@@ -72,7 +72,8 @@ func (a *auth) error(err error) error {
 	if a.sent && strings.Contains(err.Error(), "unexpected message type 60 ") {
 		err = ErrPasswordExpired
 	}
-	return &AuthError{User: a.host.User, Host: display(a.host), Tried: a.tried, Allowed: a.allowed, Err: err}
+	return &AuthError{User: a.host.User, Host: display(a.host), Tried: a.tried, Allowed: a.allowed, Err: err,
+		cut: a.stop == nil && a.wire.ended() != nil}
 }
 
 // try notes what was tried, once.

@@ -39,6 +39,8 @@ type AuthError struct {
 	// Allowed are the methods that the server would still take; nil if it did not say.
 	Allowed []string
 	Err     error
+
+	cut bool // the connection ended; what was refused, if anything, is not known
 }
 
 func (e *AuthError) Error() string {
@@ -218,6 +220,7 @@ func (e *AlgorithmError) Unwrap() error { return e.Err }
 var (
 	errPeerClosed = errors.New("the server closed the connection")
 	errStuck      = errors.New("the SSH library has locked itself up in a key exchange")
+	errNotYet     = errors.New("the connection is not up yet")
 	errSilent     = fmt.Errorf("no answer to keepalives: %w", os.ErrDeadlineExceeded)
 )
 

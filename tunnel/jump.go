@@ -195,6 +195,9 @@ func (t *Tunnel) dialHop(ctx context.Context, h *sshconf.Host, via *link, addrs 
 
 // trace tells of a stage that was passed.
 func (t *Tunnel) trace(h *sshconf.Host, name, detail string) {
+	if name != "dns" {
+		t.reached.Store(true)
+	}
 	if t.opts.Trace == nil {
 		return
 	}

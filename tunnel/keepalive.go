@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -142,7 +143,7 @@ func (l *link) prove(stop <-chan struct{}) error {
 // keepAlive has the link notice a peer that has been silent for interval*(count+1).
 // A write that blocks, blocks neither this nor the end of the link.
 func (l *link) keepAlive(interval time.Duration, count int) {
-	l.silence = interval * time.Duration(count+1)
+	l.silence, l.asked = interval*time.Duration(count+1), true
 	l.goes(func() {
 		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
@@ -158,4 +159,16 @@ func (l *link) keepAlive(interval time.Duration, count int) {
 			}
 		}
 	})
+}
+
+// check ends the link unless the peer is heard of within a few seconds, or stop is
+// closed. A peer that is not asked for keepalives, as it does not answer them or ssh
+// does that, is not asked here either.
+func (l *link) check(stop <-chan struct{}) {
+	if !l.asked {
+		return
+	}
+	if err := l.await(l.ping(), min(checkPatience, l.silence), stop); errors.Is(err, errSilent) {
+		l.fail(errSilent)
+	}
 }

@@ -43,6 +43,7 @@ type link struct {
 	listeners []*listener
 	pinger    pinger
 	silence   time.Duration // after which a peer counts as gone
+	asked     bool          // keepalives are on
 }
 
 // start takes over an SSH connection after its handshake.

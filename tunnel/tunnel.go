@@ -24,13 +24,12 @@ package tunnel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pasvport/pasvport/sshconf"
@@ -63,6 +62,13 @@ type Options struct {
 	Stderr io.Writer
 	// Trace is told of each stage of the way that was passed, one at a time. May be nil.
 	Trace func(Stage)
+	// Patience is how long DialContext and Listen wait for the connection while Keep
+	// runs and it is down: then they fail with what the last attempt failed with, and at
+	// once when Keep rests. 0: they wait for an attempt that is under way, and for no other.
+	Patience time.Duration
+	// Changed is told of each change of the State, in order and one at a time. It may
+	// call the tunnel's methods but for Close, which waits for it. May be nil.
+	Changed func(State)
 	// Logger gets the log, which never holds a secret. Nil discards it.
 	Logger *slog.Logger
 }
@@ -75,8 +81,8 @@ type Stage struct {
 }
 
 // A Tunnel is one SSH connection to one destination, made when it is needed and
-// made anew when it is needed after it was lost. Its methods may be called by
-// several goroutines at once.
+// made anew when it is needed after it was lost, or kept up by Keep. Its methods may
+// be called by several goroutines at once.
 type Tunnel struct {
 	host   *sshconf.Host
 	opts   Options
@@ -85,42 +91,28 @@ type Tunnel struct {
 	prompt sync.Mutex // one question at a time
 	stages sync.Mutex // one call of Trace at a time
 	net    network
+	senses senses
 
-	wg      sync.WaitGroup // the attempts; each lives as long as its link
+	reached atomic.Bool // Keep's attempt has got somewhere
+
+	wg      sync.WaitGroup // the attempts, each as long as its link lives; Keep; who tells Changed
 	mu      sync.Mutex
 	closed  bool
 	link    *link    // nil before the first, may be dead
 	attempt *attempt // nil unless one is under way
 	backoff backoff
 	upOnce  bool // ssh has made a connection for us, and was asked whatever it asks
-}
 
-// A backoff keeps those who need the connection from trying again and again: a
-// login that is refused stays refused, and servers lock out who insists.
-type backoff struct {
-	err   error // of the last attempt
-	until time.Time
-	pause time.Duration
-}
-
-const (
-	minPause = time.Second
-	maxPause = time.Minute
-)
-
-// after notes how an attempt ended.
-func (b *backoff) after(err error) {
-	switch {
-	case err == nil:
-		*b = backoff{}
-		return
-	case errors.As(err, new(*AuthError)), errors.As(err, new(*HostKeyError)):
-		b.pause = maxPause
-	default:
-		b.pause = min(max(2*b.pause, minPause), maxPause)
-	}
-	b.err = err
-	b.until = time.Now().Add(b.pause/2 + rand.N(b.pause/2))
+	keeping bool
+	state   State         // what follows from the rest here: see note
+	moved   chan struct{} // closed when state changes
+	untold  []State       // for Changed, the one that it is being told included
+	made    int           // links
+	upSince time.Time     // the last one's beginning
+	tried   time.Time     // the last attempt's end
+	err     error         // why there is no link; nil if there is or was never to be one
+	rest    bool          // err is one that trying again does not mend
+	cut     bool          // the last attempt ended in the middle of a login
 }
 
 // An attempt is one connecting, shared by all who wait for it.
@@ -139,7 +131,7 @@ func New(host *sshconf.Host, opts Options) *Tunnel {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Tunnel{host: host, opts: opts, log: log}
+	return &Tunnel{host: host, opts: opts, log: log, moved: make(chan struct{}), state: State{Phase: Idle, Since: time.Now()}}
 }
 
 // Connect makes the SSH connection unless one is up. Callers that come while it
@@ -170,7 +162,7 @@ func (t *Tunnel) DialContext(ctx context.Context, network, addr string) (net.Con
 	if port == 0 {
 		return nil, &net.AddrError{Err: "port 0 cannot be dialled", Addr: addr}
 	}
-	l, err := t.up(ctx, false)
+	l, err := t.borrow(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +181,7 @@ func (t *Tunnel) Listen(ctx context.Context, network, addr string) (net.Listener
 	if err != nil {
 		return nil, err
 	}
-	l, err := t.up(ctx, false)
+	l, err := t.borrow(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +193,7 @@ func (t *Tunnel) Listen(ctx context.Context, network, addr string) (net.Listener
 func (t *Tunnel) Close() error {
 	t.mu.Lock()
 	t.closed = true
+	t.note()
 	if t.attempt != nil {
 		t.attempt.cancel()
 	}
@@ -227,7 +220,7 @@ func (t *Tunnel) up(ctx context.Context, insist bool) (*link, error) {
 	case t.link != nil && t.link.alive():
 		defer t.mu.Unlock()
 		return t.link, nil
-	case t.attempt == nil && !insist && time.Now().Before(t.backoff.until):
+	case t.attempt == nil && !insist && t.backoff.err != nil && time.Now().Before(t.backoff.until):
 		defer t.mu.Unlock()
 		return nil, t.backoff.err
 	case t.attempt == nil:
@@ -235,6 +228,7 @@ func (t *Tunnel) up(ctx context.Context, insist bool) (*link, error) {
 		t.attempt = &attempt{cancel: cancel, done: make(chan struct{})}
 		a := t.attempt
 		t.wg.Go(func() { t.run(actx, a) })
+		t.note()
 	}
 	a := t.attempt
 	a.waiters++
@@ -251,6 +245,8 @@ func (t *Tunnel) up(ctx context.Context, insist bool) (*link, error) {
 		a.cancel()
 		if t.attempt == a {
 			t.attempt = nil // whoever comes next starts over
+			t.tried = time.Now()
+			t.note()
 		}
 	}
 	return nil, fmt.Errorf("connecting to %s: %w", display(t.host), ctx.Err())
@@ -266,18 +262,27 @@ func (t *Tunnel) run(ctx context.Context, a *attempt) {
 	}
 	if ctx.Err() == nil {
 		t.backoff.after(a.err)
+		t.tried = time.Now()
 	}
-	if a.err == nil && (t.closed || a.waiters == 0) {
+	switch {
+	case a.err == nil && (t.closed || a.waiters == 0):
 		a.link.fail(net.ErrClosed)
-	} else if a.err == nil {
+	case a.err == nil:
 		t.link = a.link
+		t.made, t.upSince = t.made+1, time.Now()
+		t.err, t.rest, t.cut = nil, false, false
+	case ctx.Err() == nil:
+		t.failed(a.err)
 	}
+	t.note()
 	if t.closed {
 		a.err = t.errClosed()
 	}
 	t.mu.Unlock()
 	close(a.done)
 	if a.link != nil {
+		<-a.link.done
+		t.lost(a.link)
 		a.link.wait()
 	}
 }
