@@ -67,13 +67,12 @@ func newAuth(t *Tunnel, lim *limit, h *sshconf.Host, w *wire) *auth {
 
 func (a *auth) close() { a.agent.close() }
 
-func (a *auth) error(err error) error {
+func (a *auth) error(err error) *AuthError {
 	// SSH_MSG_USERAUTH_PASSWD_CHANGEREQ is 60, and x/crypto/ssh tells no more of it.
 	if a.sent && strings.Contains(err.Error(), "unexpected message type 60 ") {
 		err = ErrPasswordExpired
 	}
-	return &AuthError{User: a.host.User, Host: display(a.host), Tried: a.tried, Allowed: a.allowed, Err: err,
-		cut: a.stop == nil && a.wire.ended() != nil}
+	return &AuthError{User: a.host.User, Host: display(a.host), Tried: a.tried, Allowed: a.allowed, Err: err}
 }
 
 // try notes what was tried, once.

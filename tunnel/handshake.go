@@ -55,7 +55,9 @@ func (t *Tunnel) handshake(lim *limit, h *sshconf.Host, w *wire) (ssh.Conn, <-ch
 	case a.stop != nil:
 		err = a.error(a.stop)
 	case a.began:
-		err = a.error(noEOF(err))
+		e, end := a.error(noEOF(err)), w.ended()
+		e.cut = end != nil && errors.Is(err, end)
+		err = e
 	default:
 		err = t.connectError(h, w, greet.error(negotiationError(h, noEOF(bare(err)))))
 	}

@@ -331,6 +331,8 @@ func run(t testing.TB, name string, args ...string) {
 	}
 }
 
+var errNoAnswer = errors.New("no more answers")
+
 // A script is a Prompter with its answers.
 type script struct {
 	mu      sync.Mutex
@@ -351,7 +353,7 @@ func (s *script) answer(prompt string) (string, error) {
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, prompt)
 	if len(s.answers) == 0 {
-		return "", errors.New("no more answers")
+		return "", errNoAnswer
 	}
 	a := s.answers[0]
 	s.answers = s.answers[1:]
