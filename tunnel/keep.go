@@ -47,8 +47,12 @@ func (t *Tunnel) Keep(ctx context.Context) error {
 	}()
 	wakes, stop := t.watch()
 	defer stop()
-	for ctx.Err() == nil {
+	for last := (State{}); ctx.Err() == nil; {
 		s, moved, closed := t.look()
+		if s.Since != last.Since || s.Retry != last.Retry {
+			t.report(s)
+		}
+		last = s
 		switch {
 		case closed:
 			return t.errClosed()
@@ -65,6 +69,16 @@ func (t *Tunnel) Keep(ctx context.Context) error {
 	return nil
 }
 
+// report logs that there is no connection, and what comes next.
+func (t *Tunnel) report(s State) {
+	switch log := t.log.With("host", display(t.host), "err", s.Err); {
+	case s.Phase == Resting:
+		log.Warn("not connected, and not tried again before somebody connects")
+	case s.Phase == Waiting && s.Err != nil:
+		log.Info("not connected", "next", s.Retry)
+	}
+}
+
 // setKeeping notes that Keep runs, and has Close wait for it.
 func (t *Tunnel) setKeeping() error {
 	t.mu.Lock()
@@ -77,6 +91,9 @@ func (t *Tunnel) setKeeping() error {
 	}
 	t.wg.Add(1)
 	t.keeping = true
+	if now := time.Now(); t.backoff.until.Before(now) {
+		t.backoff.until = now
+	}
 	t.note()
 	return nil
 }

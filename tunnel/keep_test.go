@@ -33,7 +33,8 @@ type kept struct {
 	attempts []time.Time
 	ends     []memConn // the server's
 	shift    time.Duration
-	told     []State
+	told     []State // since phases was called
+	first    State   // of all
 	telling  bool
 }
 
@@ -114,6 +115,9 @@ func (k *kept) changed(s State) {
 	<-time.After(time.Millisecond)
 	k.mu.Lock()
 	k.telling = false
+	if k.first.Phase == "" {
+		k.first = s
+	}
 	k.told = append(k.told, s)
 	k.mu.Unlock()
 }
@@ -232,8 +236,13 @@ func TestKeepConnectsAgain(t *testing.T) {
 // The pauses grow from 1 s to 60 s; up to half of each is left out.
 func TestKeepBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
 		k := keepUp(t, Options{}, func(k *kept) { k.down = errNoRoute })
 		wantAs[*ConnectError](t, k.want(Waiting).Err)
+		k.phases()
+		if first := k.first; first.Phase != Waiting || first.Err != nil || !first.Retry.Equal(began) {
+			t.Errorf("at first %+v, want it to be tried at once", first)
+		}
 		<-time.After(10 * time.Minute)
 		k.mu.Lock()
 		attempts := k.attempts

@@ -28,6 +28,7 @@ type sshd struct {
 	addr string
 	dir  string
 	pid  int
+	kill func() // it and its sessions; start makes it live again
 }
 
 func startSSHD(t *testing.T, options ...string) *sshd {
@@ -107,6 +108,12 @@ LogLevel DEBUG1
 	if !<-up {
 		<-ended
 		return false
+	}
+	s.kill = func() {
+		cmd.Process.Signal(syscall.SIGSTOP) // so that it begins no more
+		s.killSessions()
+		cmd.Process.Kill()
+		<-ended
 	}
 	t.Cleanup(func() {
 		cmd.Process.Kill()

@@ -9,6 +9,10 @@
 // closing it frees whoever is blocked in it, and a link that broke reads as a
 // [LostError], never as the end of a stream.
 //
+// A connection is made when somebody needs it, or kept up by [Tunnel.Keep], which makes
+// it anew when it is lost, at once after a sleep or when the network is back, and leaves
+// alone who has refused it. [Tunnel.State] tells how it is.
+//
 // The way there is TCP, other SSH servers (ProxyJump), or a ProxyCommand, which the
 // user's shell runs as ssh has it run: it may use the terminal, and ends with the
 // connection. Where the configuration names a live ControlMaster, its connection is
@@ -138,7 +142,8 @@ func New(host *sshconf.Host, opts Options) *Tunnel {
 // is being made share the attempt and its outcome; it goes on as long as one of
 // them still waits. It tries in any case, while DialContext and Listen give the
 // error of a failed attempt again for a second, and up to a minute when attempts
-// go on failing or the login or host key was refused. Its errors hold a
+// go on failing or the login or host key was refused. Its success is what a Keep that
+// rests waits for. Its errors hold a
 // [ConnectError], [HostKeyError], [AuthError], [ViaSSHError], or net.ErrClosed
 // after Close.
 func (t *Tunnel) Connect(ctx context.Context) error {
@@ -148,9 +153,9 @@ func (t *Tunnel) Connect(ctx context.Context) error {
 
 // DialContext opens a stream to addr, as the SSH server sees it: host:port with
 // a numeric port; network is tcp, tcp4 or tcp6 and tells the server nothing. It
-// connects first when there is no live connection. The end of ctx ends the
-// dialling at once and has no say over the stream. A refusal by the server is an
-// [OpenError].
+// connects first when there is no live connection, or waits for one while Keep runs
+// (see [Options].Patience). The end of ctx ends the dialling at once and has no say
+// over the stream. A refusal by the server is an [OpenError].
 //
 // The stream has CloseWrite() error and no deadlines. Reading it gives io.EOF only
 // when the peer has ended it, and a [LostError] when the connection has died.
@@ -172,10 +177,10 @@ func (t *Tunnel) DialContext(ctx context.Context, network, addr string) (net.Con
 // Listen has the SSH server listen at addr and returns what arrives there; port
 // 0 takes a free one, which the listener's Addr tells. A server may listen on
 // another address than it was asked to and not say so. It connects first when
-// there is no live connection. A refusal is a [ForwardError], and so is that a
-// ControlMaster has the connection: then nobody is asked. A listener ends with
-// its SSH connection. Streams that nobody accepts are few: 16 wait, more are
-// refused.
+// there is no live connection, or waits for one as DialContext does. A refusal is a
+// [ForwardError], and so is that a ControlMaster has the connection: then nobody is
+// asked. A listener ends with its SSH connection. Streams that nobody accepts are
+// few: 16 wait, more are refused.
 func (t *Tunnel) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	host, port, err := splitAddr(network, addr)
 	if err != nil {
@@ -188,8 +193,9 @@ func (t *Tunnel) Listen(ctx context.Context, network, addr string) (net.Listener
 	return l.listen(ctx, host, port)
 }
 
-// Close ends the connection and all that runs over it, and waits for its
-// goroutines. What is called afterwards fails with net.ErrClosed.
+// Close ends the connection, all that runs over it, and Keep. It waits for their
+// goroutines, and until Changed was told. What is called afterwards fails with
+// net.ErrClosed.
 func (t *Tunnel) Close() error {
 	t.mu.Lock()
 	t.closed = true
