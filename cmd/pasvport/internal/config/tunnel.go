@@ -10,31 +10,31 @@ import "time"
 // is its long name with _ for -.
 type Tunnel struct {
 	// Host is what one would give ssh: a name of ~/.ssh/config, or user@host.
-	Host string `toml:"host" json:"host"`
+	Host string `toml:"host,omitempty" json:"host,omitempty"`
 	// Listen is -L: [bind:]port[:ftphost[:ftpport]] each. None is one for 127.0.0.1:2121.
-	Listen []string `toml:"listen" json:"listen,omitempty"`
+	Listen []string `toml:"listen,omitempty" json:"listen,omitempty"`
 	// Server is the FTP server, host[:port] as the SSH server sees it, where Listen
 	// does not name one. "" is 127.0.0.1:21. It has no flag.
-	Server string `toml:"server" json:"server,omitempty"`
+	Server string `toml:"server,omitempty" json:"server,omitempty"`
 
-	Port      string   `toml:"port" json:"port,omitempty"`             // -p
-	Identity  []string `toml:"identity" json:"identity,omitempty"`     // -i
-	Jump      string   `toml:"jump" json:"jump,omitempty"`             // -J
-	SSHConfig string   `toml:"ssh_config" json:"ssh_config,omitempty"` // -F
-	Login     string   `toml:"login" json:"login,omitempty"`           // -l
-	Option    []string `toml:"option" json:"option,omitempty"`         // -o
-	IPv4      bool     `toml:"ipv4" json:"ipv4,omitempty"`             // -4
-	IPv6      bool     `toml:"ipv6" json:"ipv6,omitempty"`             // -6
-	Gateway   bool     `toml:"gateway" json:"gateway,omitempty"`       // -g
+	Port      string   `toml:"port,omitempty" json:"port,omitempty"`             // -p
+	Identity  []string `toml:"identity,omitempty" json:"identity,omitempty"`     // -i
+	Jump      string   `toml:"jump,omitempty" json:"jump,omitempty"`             // -J
+	SSHConfig string   `toml:"ssh_config,omitempty" json:"ssh_config,omitempty"` // -F
+	Login     string   `toml:"login,omitempty" json:"login,omitempty"`           // -l
+	Option    []string `toml:"option,omitempty" json:"option,omitempty"`         // -o
+	IPv4      bool     `toml:"ipv4" json:"ipv4,omitempty"`                       // -4
+	IPv6      bool     `toml:"ipv6" json:"ipv6,omitempty"`                       // -6
+	Gateway   bool     `toml:"gateway" json:"gateway,omitempty"`                 // -g
 
-	Data          string `toml:"data" json:"data,omitempty"` // auto, passive or active; "" is auto
+	Data          string `toml:"data,omitempty" json:"data,omitempty"` // auto, passive or active; "" is auto
 	AllowFXP      bool   `toml:"allow_fxp" json:"allow_fxp,omitempty"`
-	TLS           string `toml:"tls" json:"tls,omitempty"` // refuse or upstream; "" is refuse
-	TLSCA         string `toml:"tls_ca" json:"tls_ca,omitempty"`
-	TLSServerName string `toml:"tls_server_name" json:"tls_server_name,omitempty"`
+	TLS           string `toml:"tls,omitempty" json:"tls,omitempty"` // refuse or upstream; "" is refuse
+	TLSCA         string `toml:"tls_ca,omitempty" json:"tls_ca,omitempty"`
+	TLSServerName string `toml:"tls_server_name,omitempty" json:"tls_server_name,omitempty"`
 	TLSInsecure   bool   `toml:"tls_insecure" json:"tls_insecure,omitempty"`
 
-	Grace   *Duration `toml:"grace" json:"grace,omitempty"` // nil: 2 s in the foreground, 10 s in the agent
+	Grace   *Duration `toml:"grace,omitempty" json:"grace,omitempty"` // nil: 2 s in the foreground, 10 s in the agent
 	ViaSSH  bool      `toml:"via_ssh" json:"via_ssh,omitempty"`
 	Verbose int       `toml:"verbose" json:"verbose,omitempty"` // -v; counts
 
