@@ -143,14 +143,14 @@ type Prompt struct {
 
 // Answer answers a Prompt.
 type Answer struct {
-	Text    string `json:"text"`
+	Text    []byte `json:"text"`    // in base64, for a password need not be UTF-8
 	Refused bool   `json:"refused"` // Ctrl-C, or there is nobody after all
 }
 
 // Reloaded tells what a reload did, by tunnels' names.
 type Reloaded struct {
 	Added     []string `json:"added"`
-	Changed   []string `json:"changed"` // and restarted, where they were up
+	Changed   []string `json:"changed"` // and restarted, where they were up and would work in another way
 	Removed   []string `json:"removed"` // and closed
 	Unchanged []string `json:"unchanged"`
 }
@@ -161,6 +161,8 @@ type Error struct {
 	Hints []string  `json:"hints,omitempty"` // what to do, most useful first
 	Code  int       `json:"code"`            // what a command that fails for it exits with
 	Time  time.Time `json:"time"`
+
+	Status int `json:"-"` // of HTTP; 0 is 500
 }
 
 func (e *Error) Error() string { return e.Text }

@@ -12,6 +12,9 @@ import (
 	"github.com/pasvport/pasvport/tunnel"
 )
 
+// A Prompter asks, as package tunnel wants it.
+type Prompter = tunnel.Prompter
+
 // ErrNobody tells that a question had nobody to answer it.
 var ErrNobody = errors.New("nobody is there to answer the question")
 
@@ -39,6 +42,13 @@ func (a *Asker) Attend(p tunnel.Prompter) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.attending = p
+}
+
+// Forget drops the answers that are kept.
+func (a *Asker) Forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answers = nil
 }
 
 // Secret asks, or gives the last answer to the same prompt. It gives that once a
