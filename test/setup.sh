@@ -11,7 +11,7 @@ cache=${PASVPORT_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pasvport-test}
 servers=$cache/servers
 
 peers='openssh-server openssh-client curl lftp wget tnftp ncftp inetutils-ftp
-	python3 python3-pyftpdlib gcc libc6-dev'
+	python3 python3-pyftpdlib gcc libc6-dev iproute2 systemd tmux'
 unpacked='vsftpd proftpd-core proftpd-mod-crypto pure-ftpd pure-ftpd-common'
 
 as_root() {
