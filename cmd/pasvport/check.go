@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 	"github.com/pasvport/pasvport/ftpmux"
 	"github.com/pasvport/pasvport/sshconf"
 	"github.com/pasvport/pasvport/tunnel"
@@ -110,21 +111,19 @@ func (o *options) checkWay(ctx context.Context, destination string, flags checkF
 	return nil
 }
 
-// checkedServer is the FTP server that is meant.
+// checkedServer is the FTP server that is meant. What -L says of this machine is not
+// used.
 func (o *options) checkedServer() (string, error) {
-	server := net.JoinHostPort(defaultFTPHost, defaultFTPPort)
-	switch len(o.Listen) {
-	case 0:
-	case 1:
-		f, err := parseForward(o.Listen[0])
-		if err != nil {
-			return "", err
-		}
-		server = f.server
-	default:
+	if len(o.Listen) > 1 {
 		return "", usagef("check takes one -L", "it checks one FTP server at a time")
 	}
-	return server, o.suits(server)
+	anywhere := options{o.Tunnel}
+	anywhere.Gateway = true
+	forwards, err := anywhere.parseForwards(config.DefaultBind)
+	if err != nil {
+		return "", err
+	}
+	return forwards[0].Server, nil
 }
 
 // way lists the SSH servers on the way, the destination last. Where hops cannot be

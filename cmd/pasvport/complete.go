@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 	"github.com/pasvport/pasvport/ftpmux"
 )
 
@@ -49,7 +50,7 @@ func (o *options) completeFlags(cmd *cobra.Command) {
 		string(ftpmux.Auto), string(ftpmux.Passive), string(ftpmux.Active),
 	}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{
-		string(tlsRefuse), string(tlsUpstream),
+		config.TLSRefuse, config.TLSUpstream,
 	}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("jump", o.completeJump)
 	for _, name := range []string{"listen", "port", "login", "option", "grace", "tls-server-name"} {

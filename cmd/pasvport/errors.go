@@ -9,9 +9,14 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/prompt"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/service"
 	"github.com/pasvport/pasvport/ftpmux"
 	"github.com/pasvport/pasvport/sshconf"
 	"github.com/pasvport/pasvport/tunnel"
@@ -30,6 +35,35 @@ func usagef(text string, hints ...string) error {
 		hints = []string{"pasvport --help tells what it takes"}
 	}
 	return &usageError{text, hints}
+}
+
+// asFlags words a setting that cannot be as the command line has it.
+func asFlags(err error) error {
+	e, ok := errors.AsType[*config.SettingError](err)
+	switch {
+	case !ok:
+		return err
+	case len(e.Hint) == 0:
+		return usagef(e.Text.Say(flagOf))
+	}
+	return usagef(e.Text.Say(flagOf), e.Hint.Say(flagOf))
+}
+
+// flagOf is the flag that a key of config.toml has.
+func flagOf(key config.Key) string {
+	switch key {
+	case "listen":
+		return "-L"
+	case "ipv4":
+		return "-4"
+	case "ipv6":
+		return "-6"
+	case "gateway":
+		return "-g"
+	case "server":
+		return "server" // it has none
+	}
+	return "--" + strings.ReplaceAll(string(key), "_", "-")
 }
 
 // listenError is a local port that cannot be had.
@@ -77,8 +111,11 @@ func exitCode(err error) int {
 	if child, ok := errors.AsType[*childError](err); ok {
 		return child.code
 	}
+	if agents, ok := errors.AsType[*api.Error](err); ok {
+		return agents.Code
+	}
 	switch {
-	case is[*usageError](err):
+	case is[*usageError](err), is[*config.Error](err):
 		return 2
 	case is[*notFoundError](err):
 		return 127 // as in a shell
@@ -92,6 +129,14 @@ func exitCode(err error) int {
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
+}
+
+// explain is err as the agent tells it to its commands.
+func explain(err error) *api.Error {
+	if e, ok := errors.AsType[*api.Error](err); ok {
+		return e
+	}
+	return &api.Error{Text: err.Error(), Hints: hints(err), Code: exitCode(err), Time: time.Now()}
 }
 
 // hints tells what the user can do about err, most useful first.
@@ -120,6 +165,12 @@ func hints(err error) []string {
 // better advice.
 var advice = []func(error) ([]string, bool){
 	on(func(e *usageError) []string { return e.hints }),
+	on(func(e *api.Error) []string { return e.Hints }),
+	on(configHints),
+	noAgentHints,
+	on(func(*runningError) []string {
+		return []string{"pasvport status shows it, pasvport agent stop ends it"}
+	}),
 	on(hostKeyHints),
 	on(authHints),
 	on(proxyCommandHints),
@@ -135,6 +186,13 @@ var advice = []func(error) ([]string, bool){
 	on(notFTPHints),
 	on(tlsHints),
 	on(listenHints),
+	on(foreignUnitHints),
+	on(noManagerHints), // before the command that found there is none
+	on(systemctlHints),
+	on(runningAgentHints),
+	on(noLogHints),
+	on(unfiledLogHints),
+	on(func(*service.NotInstalledError) []string { return []string{"pasvport service install installs it"} }),
 	on(func(*notFoundError) []string {
 		return []string{"the command after -- must be a program in PATH, or the path of one"}
 	}),
@@ -148,6 +206,17 @@ func on[E error](advise func(E) []string) func(error) ([]string, bool) {
 		}
 		return advise(e), true
 	}
+}
+
+func noAgentHints(err error) ([]string, bool) {
+	return []string{"pasvport up HOST starts one and opens a tunnel"}, errors.Is(err, api.ErrNoAgent)
+}
+
+func configHints(e *config.Error) []string {
+	if len(e.Problems) == 1 {
+		return nil
+	}
+	return []string{"pasvport config check lists all of them"}
 }
 
 func hostKeyHints(e *tunnel.HostKeyError) []string {
@@ -183,8 +252,9 @@ func authHints(e *tunnel.AuthError) []string {
 // a question might have helped.
 func unaskedHints(err error, h *sshconf.Host, canAsk bool) []string {
 	key, isKey := errors.AsType[*tunnel.HostKeyError](err)
+	nobody := errors.Is(err, prompt.ErrNobody)
 	switch {
-	case canAsk, !is[*tunnel.AuthError](err) && !(isKey && key.File == "" && key.Err == nil):
+	case canAsk && !nobody, !is[*tunnel.AuthError](err) && !(isKey && key.File == "" && (key.Err == nil || nobody)):
 		return nil
 	case h.BatchMode:
 		return []string{"BatchMode is on: nobody is asked for passwords and passphrases, or about host keys"}

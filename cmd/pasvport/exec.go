@@ -12,13 +12,18 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 )
 
 const execHelp = `exec opens a tunnel on a free port, runs COMMAND, and closes the tunnel when that
 has ended. Each {} in COMMAND becomes the tunnel's URL, ftp://127.0.0.1:PORT,
 which COMMAND also finds in PASVPORT_URL, and its parts in PASVPORT_HOST and
-PASVPORT_PORT. The exit code is COMMAND's own.`
+PASVPORT_PORT. The exit code is COMMAND's own. Where the background agent has a
+tunnel of that name up, and no flag asks for another, that one is used.`
 
 func newExecCmd(o *options) *cobra.Command {
 	return &cobra.Command{
@@ -36,19 +41,25 @@ func newExecCmd(o *options) *cobra.Command {
 			if cmd.ArgsLenAtDash() != 1 || len(args) < 2 {
 				return usagef("exec takes one host, then --, then a command", "for example: pasvport exec prod -- lftp {}")
 			}
-			return o.exec(cmd.Context(), args[0], args[1:], cmd.ErrOrStderr())
+			return o.exec(cmd.Context(), args[0], args[1:], cmd.Flags(), cmd.ErrOrStderr())
 		},
 	}
 }
 
-// exec runs command with a tunnel to destination.
-func (o *options) exec(ctx context.Context, destination string, command []string, stderr io.Writer) error {
-	forwards, err := o.parseForwards(net.JoinHostPort(defaultBind, "0"))
+// exec runs command with a tunnel to destination: the agent's, if it has one of that
+// name and no flag asks for another.
+func (o *options) exec(ctx context.Context, destination string, command []string, f *pflag.FlagSet, stderr io.Writer) error {
+	forwards, err := o.parseForwards(net.JoinHostPort(config.DefaultHost, "0"))
 	if err != nil {
 		return err
 	}
 	if _, err := exec.LookPath(command[0]); err != nil {
 		return &notFoundError{err} // before anybody is asked for a password
+	}
+	if given, err := o.given(f); err == nil && given == nil {
+		if url := agentURL(ctx, destination); url != "" {
+			return runCommand(command, url)
+		}
 	}
 	s, err := o.prepare(destination, o.means(stderr, nil))
 	if err != nil {
@@ -69,6 +80,20 @@ func (o *options) exec(ctx context.Context, destination string, command []string
 	end()
 	<-served
 	return err
+}
+
+// agentURL is where the agent's tunnel of that name is; "" if it has none that works.
+func agentURL(ctx context.Context, name string) string {
+	status, err := agentStatus(ctx)
+	if err != nil {
+		return ""
+	}
+	for _, t := range status.Tunnels {
+		if t.Name == name && len(t.Listens) > 0 && (t.State == api.Up || t.State == api.Reconnecting) {
+			return ftpURL(t.Listens[0].Address)
+		}
+	}
+	return ""
 }
 
 // runCommand runs command to its end, with url where it wants it, and passes

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,12 +10,15 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
 )
 
 func TestMain(m *testing.M) {
@@ -60,12 +64,34 @@ func TestScript(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { busy.Close() })
+			for name, dir := range map[string]string{"XDG_RUNTIME_DIR": "run", "XDG_STATE_HOME": "var", "XDG_CONFIG_HOME": "config"} {
+				env.Setenv(name, filepath.Join(env.WorkDir, dir))
+				if err := os.MkdirAll(filepath.Join(env.WorkDir, dir), 0o700); err != nil {
+					return err
+				}
+			}
+			env.Defer(func() { stopAgent(filepath.Join(env.WorkDir, "run", "pasvport", "agent.sock")) })
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each pasvport sleeps for a second at its end
 			env.Setenv("CONFIG", filepath.Join(env.WorkDir, "ssh_config"))
 			env.Setenv("BUSY", busy.Addr().String())
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
+}
+
+// stopAgent ends the agent that a script has left, if any.
+func stopAgent(socket string) {
+	if api.New(socket).Stop(context.Background()) != nil {
+		return
+	}
+	for { // it has the script's folder until it has ended
+		if unlock, err := api.Lock(filepath.Dir(socket)); err == nil {
+			unlock()
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
@@ -141,5 +167,18 @@ func TestSignals(t *testing.T) {
 				t.Errorf("%v, standard error %q; want 0 and nothing", err, &p.stderr)
 			}
 		})
+	}
+}
+
+// TestHelpFits counts the lines of --help: a screen has 24, and one is the prompt's.
+func TestHelpFits(t *testing.T) {
+	var out strings.Builder
+	if code := run([]string{"--help"}, &out, &out); code != 0 || strings.Count(out.String(), "\n") > 23 {
+		t.Errorf("code %d, %d lines", code, strings.Count(out.String(), "\n"))
+	}
+	for _, word := range []string{"up", "status", "down"} { // the first three
+		if _, rest, _ := strings.Cut(out.String(), "\n\n"); !strings.Contains(strings.SplitN(rest, "\n\n", 2)[0], "pasvport "+word) {
+			t.Errorf("%s is not at the head of\n%s", word, &out)
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,27 +28,12 @@ var refused = []struct{ name, why string }{
 	{"W", "pasvport does not carry other protocols; `ssh -W` does"},
 }
 
-const rootHelp = `pasvport listens on this machine and lets any FTP client that connects there talk
-to the FTP server behind an SSH server, with nothing outside the SSH connection.
-
-HOST is what you would give ssh: a name of ~/.ssh/config, or user@host. A host
-that is named like a command of pasvport's is reached as user@NAME, or as
-"pasvport -- NAME".
-
-Exit codes: 0 stopped as asked, 1 something failed, 2 bad command line or
-configuration, 255 SSH failed.`
-
 func newRootCmd() *cobra.Command {
 	var o options
-	var dumps bool
+	var dumps, background bool
 	cmd := &cobra.Command{
-		Use:   "pasvport [user@]host",
-		Short: "FTP through SSH, data connections included",
-		Long:  rootHelp,
-		Example: `  pasvport prod                      # FTP server on prod itself: ftp://127.0.0.1:2121
-  pasvport -L 2100:10.0.0.5 prod     # FTP server that prod reaches at 10.0.0.5:21
-  pasvport exec prod -- lftp {}      # a tunnel for the length of one command
-  pasvport check prod                # walk the whole way and name what is wrong`,
+		Use:               "pasvport [user@]host",
+		Short:             "FTP through SSH, data connections included",
 		Version:           version(),
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: o.completeHost(cobra.ShellCompDirectiveNoFileComp),
@@ -70,18 +54,33 @@ func newRootCmd() *cobra.Command {
 			if dumps {
 				return o.dump(args[0], cmd.OutOrStdout())
 			}
+			if background {
+				return o.up(cmd.Context(), args[0], cmd.Flags(), cmd.OutOrStdout())
+			}
 			return o.serve(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().SortFlags = false
 	o.addTo(cmd.PersistentFlags())
 	cmd.Flags().BoolVarP(&dumps, "dump", "G", false, "print what the SSH configuration makes of host, and connect to nothing")
+	cmd.Flags().BoolVarP(&background, "background", "f", false, "have the background agent open the tunnel, as pasvport up does")
 	cmd.Flags().BoolP("version", "V", false, "print the version")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return usagef(err.Error(), "pasvport --help lists the flags")
+		return usagef(err.Error(), "pasvport help flags lists them")
 	})
 	o.completeFlags(cmd)
-	cmd.AddCommand(newExecCmd(&o), newCheckCmd(&o), newHostsCmd(&o))
+	setHelp(cmd)
+	agent := []*cobra.Command{
+		newUpCmd(&o), newDownCmd(), newRestartCmd(&o), newReloadCmd(),
+		newStatusCmd(agentStatus), newTopCmd(agentSource), newLogsCmd(), newConfigCmd(), newServiceCmd(), newAgentCmd(),
+	}
+	cmd.AddCommand(newExecCmd(&o), newCheckCmd(&o), newHostsCmd(&o), newFlagsTopic())
+	for _, c := range agent {
+		if c.Name() != "up" && c.Name() != "restart" {
+			c.PersistentPreRunE = refuseTunnelFlags
+		}
+	}
+	cmd.AddCommand(agent...)
 	return cmd
 }
 
@@ -130,23 +129,23 @@ func (o *options) addTo(f *pflag.FlagSet) {
 
 // check refuses what the flag parser lets through.
 func (o *options) check(f *pflag.FlagSet) error {
+	if err := refuse(f); err != nil {
+		return err
+	}
+	return asFlags(o.Check())
+}
+
+// refuse is an error for flags that make no sense whatever config.toml says.
+func refuse(f *pflag.FlagSet) error {
 	for _, r := range refused {
 		if f.Changed(r.name) {
 			return usagef("-"+r.name+" is not for pasvport", r.why)
 		}
 	}
-	modes := []ftpmux.DataMode{ftpmux.Auto, ftpmux.Passive, ftpmux.Active}
-	if !slices.Contains(modes, ftpmux.DataMode(o.Data)) {
-		return usagef(fmt.Sprintf("--data %q is none of auto, passive and active", o.Data))
-	}
-	if err := o.checkTLS(f); err != nil {
-		return err
-	}
-	if *o.Grace < 0 {
-		return usagef(fmt.Sprintf("--grace %v is negative", time.Duration(*o.Grace)))
-	}
-	if o.IPv4 && o.IPv6 {
-		return usagef("-4 and -6 exclude each other")
+	for _, name := range []string{"data", "tls", "tls-ca", "tls-server-name"} {
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			return usagef(fmt.Sprintf("--%s is empty", name), "pasvport help flags tells what it is without the flag")
+		}
 	}
 	return nil
 }
@@ -167,4 +166,14 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// refuseTunnelFlags is for commands that open no tunnel.
+func refuseTunnelFlags(cmd *cobra.Command, _ []string) (err error) {
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed && err == nil {
+			err = usagef(fmt.Sprintf("--%s is for opening a tunnel, and %s opens none", f.Name, cmd.CommandPath()))
+		}
+	})
+	return err
 }

@@ -16,8 +16,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/prompt"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/view"
 	"github.com/pasvport/pasvport/ftpmux"
 	"github.com/pasvport/pasvport/sshconf"
 	"github.com/pasvport/pasvport/tunnel"
@@ -29,7 +31,7 @@ const checkTimeout = 30 * time.Second
 
 // serve is a tunnel in the foreground. It returns nil when a signal ended it.
 func (o *options) serve(ctx context.Context, destination string, stdout, stderr io.Writer) error {
-	forwards, err := o.parseForwards(net.JoinHostPort(defaultBind, defaultPort))
+	forwards, err := o.parseForwards(config.DefaultBind)
 	if err != nil {
 		return err
 	}
@@ -61,44 +63,15 @@ func unlessStopped(ctx context.Context, err error, text string) error {
 }
 
 // parseForwards reads the -L flags; without any it listens on bind.
-func (o *options) parseForwards(bind string) ([]forward, error) {
-	if len(o.Listen) == 0 {
-		return []forward{{bind, net.JoinHostPort(defaultFTPHost, defaultFTPPort)}}, nil
-	}
-	var forwards []forward
-	for _, text := range o.Listen {
-		f, err := parseForward(text)
-		if err != nil {
-			return nil, err
-		}
-		near, err := f.onLoopback()
-		switch {
-		case err != nil:
-			return nil, usagef(fmt.Sprintf("-L %s: %v", text, err))
-		case !near && !o.Gateway:
-			return nil, usagef(fmt.Sprintf("-L %s listens beyond this machine", text),
-				"-g allows that; FTP passwords then cross that network in plain")
-		}
-		if err := o.suits(f.server); err != nil {
-			return nil, err
-		}
-		forwards = append(forwards, f)
-	}
-	return forwards, nil
-}
-
-// suits refuses a server that --data cannot work with.
-func (o *options) suits(server string) error {
-	if ftpmux.DataMode(o.Data) == ftpmux.Active && !ftpmux.OnLoopback(server) {
-		return usagef(fmt.Sprintf("--data active cannot work with %s", server),
-			"sshd listens for the FTP server on its loopback only; the server must be reached at 127.0.0.1, ::1 or localhost")
-	}
-	return nil
+func (o *options) parseForwards(bind string) ([]config.Forward, error) {
+	forwards, err := o.Forwards(bind)
+	return forwards, asFlags(err)
 }
 
 // serving is a tunnel with its listeners.
 type serving struct {
 	config.Tunnel
+	with    means
 	log     *slog.Logger
 	tls     *tls.Config // towards the FTP server; nil for none
 	host    *sshconf.Host
@@ -116,8 +89,11 @@ type link struct {
 }
 
 // url is where FTP clients are pointed at.
-func (l link) url() string {
-	host, port, _ := net.SplitHostPort(l.ln.Addr().String())
+func (l link) url() string { return ftpURL(l.ln.Addr().String()) }
+
+// ftpURL is for clients, of the address of a listener.
+func ftpURL(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		host, _ = os.Hostname()
 	}
@@ -129,6 +105,8 @@ type means struct {
 	log     *slog.Logger
 	prompts *prompt.Asker // nil where there is nobody to ask
 	tunnel  tunnel.Options
+	ids     *ftpmux.Sequence         // of sessions and transfers; nil for their own
+	ended   func(ftpmux.TransferEnd) // is told of each transfer; may be nil
 }
 
 // means are those of a program in the foreground; trace is told of the way to the
@@ -140,6 +118,11 @@ func (o *options) means(stderr io.Writer, trace func(tunnel.Stage)) means {
 		m.prompts.Attend(ask)
 	}
 	m.tunnel.Trace, m.tunnel.Stderr = trace, os.Stderr
+	if o.Verbose > 0 {
+		m.ended = func(e ftpmux.TransferEnd) {
+			fmt.Fprintln(stderr, view.TransferLine(api.Transfer(e.TransferInfo), e.Duration, e.Reason))
+		}
+	}
 	return m
 }
 
@@ -159,7 +142,7 @@ func (o *options) prepare(destination string, with means) (*serving, error) {
 	if o.TLSInsecure {
 		log.Warn("--tls-insecure: any certificate of the FTP server's is taken")
 	}
-	s := &serving{Tunnel: o.Tunnel, log: log, tls: tlsConfig, host: host, prompts: with.prompts, unmet: newUnmet(log)}
+	s := &serving{Tunnel: o.Tunnel, with: with, log: log, tls: tlsConfig, host: host, prompts: with.prompts, unmet: newUnmet(log)}
 	s.unmet.add(host)
 	s.jump = func(hop string) (*sshconf.Host, error) {
 		h, err := resolver.Jump(hop)
@@ -206,32 +189,66 @@ func sameFiles(resolver *sshconf.Resolver, destination string, err error) []stri
 
 // start makes the SSH connection, looks whether FTP servers answer behind it,
 // and only then listens. The end of ctx ends the attempt.
-func (s *serving) start(ctx context.Context, forwards []forward) (err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range s.links {
-				l.ln.Close()
-			}
-		}
-	}()
+func (s *serving) start(ctx context.Context, forwards []config.Forward) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	for _, f := range forwards {
-		mux := s.mux(s.ssh, f.server)
-		if err := greets(ctx, mux); err != nil {
-			return err
-		}
-		ln, err := net.Listen("tcp", f.bind)
-		if err != nil {
-			return &listenError{err}
-		}
-		s.links = append(s.links, link{ln, mux})
+	if err := s.greet(ctx, forwards); err != nil {
+		return err
 	}
+	links, err := s.listen(forwards, nil)
+	if err != nil {
+		return err
+	}
+	s.links = links
 	if s.prompts != nil {
 		s.prompts.Attend(nil)
 	}
 	return nil
+}
+
+// greet looks whether FTP servers answer.
+func (s *serving) greet(ctx context.Context, forwards []config.Forward) error {
+	for _, f := range forwards {
+		if err := greets(ctx, s.mux(s.ssh, f.Server)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listen opens the listeners; those that are passed come in place of the first ones.
+func (s *serving) listen(forwards []config.Forward, passed []net.Listener) ([]link, error) {
+	var links []link
+	for i, f := range forwards {
+		listen := func() (net.Listener, error) { return net.Listen("tcp", f.Bind) }
+		if i < len(passed) {
+			listen = func() (net.Listener, error) { return another(passed[i]) }
+		}
+		ln, err := listen()
+		if err != nil {
+			for _, l := range links {
+				l.ln.Close()
+			}
+			return nil, &listenError{err}
+		}
+		links = append(links, link{ln, s.mux(s.ssh, f.Server)})
+	}
+	return links, nil
+}
+
+// another is a listener on the socket of ln, which stays open when it is closed.
+func another(ln net.Listener) (net.Listener, error) {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("the socket %s that was passed is not of TCP", ln.Addr())
+	}
+	file, err := tcp.File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return net.FileListener(file)
 }
 
 // connect makes the SSH connection.
@@ -240,6 +257,11 @@ func (s *serving) connect(ctx context.Context) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
+	return s.explained(err)
+}
+
+// explained adds to what a connection ended with what is known of its destination.
+func (s *serving) explained(err error) error {
 	if s.ViaSSH {
 		return &sshError{err: err}
 	}
@@ -255,6 +277,8 @@ func (s *serving) mux(remote ftpmux.Remote, addr string) *ftpmux.Mux {
 		TLS:      s.tls,
 		AllowFXP: s.AllowFXP,
 		Grace:    s.grace(),
+		IDs:      s.with.ids,
+		Ended:    s.with.ended,
 		Logger:   s.log,
 	}
 }
@@ -276,9 +300,15 @@ func (s *serving) serve(ctx context.Context) error {
 	return group.Wait()
 }
 
-// stopOnSignal returns a context that the first signal to stop ends; a second
-// one takes the SSH connection away from what has still its grace.
+// stopOnSignal returns a context that the first signal to stop ends; a second one
+// takes the SSH connection away from what has still its grace.
 func (s *serving) stopOnSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	return stopOnSignal(ctx, func() { s.ssh.Close() })
+}
+
+// stopOnSignal returns a context that the first signal to stop ends; each further one
+// calls again.
+func stopOnSignal(ctx context.Context, again func()) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := stopSignals()
 	go func() {
@@ -288,7 +318,7 @@ func (s *serving) stopOnSignal(ctx context.Context) (context.Context, context.Ca
 			}
 			cancel()
 			if n > 1 {
-				s.ssh.Close()
+				again()
 			}
 		}
 	}()
@@ -313,10 +343,7 @@ func stopSignals() chan os.Signal {
 // grace is how long transfers may go on after a stop.
 func (s *serving) grace() time.Duration {
 	if s.Grace == nil {
-		return agentGrace
+		return config.AgentGrace
 	}
 	return time.Duration(*s.Grace)
 }
-
-// agentGrace is the agent's; in the foreground a person waits for it.
-const agentGrace = 10 * time.Second

@@ -15,48 +15,16 @@ import (
 	"github.com/pasvport/pasvport/ftpmux"
 )
 
-// tlsMode says what becomes of TLS with the FTP server.
-type tlsMode string
-
-const (
-	tlsRefuse   tlsMode = "refuse"   // the client's, and there is none
-	tlsUpstream tlsMode = "upstream" // pasvport speaks it to the server
-)
-
 func (o *options) addTLS(f *pflag.FlagSet) {
-	f.StringVar(&o.TLS, "tls", string(tlsRefuse), "what becomes of TLS: refuse, for SSH protects the clients, or upstream, to speak it to an FTP server that insists on it")
+	f.StringVar(&o.TLS, "tls", config.TLSRefuse, "what becomes of TLS: refuse, for SSH protects the clients, or upstream, to speak it to an FTP server that insists on it")
 	f.StringVar(&o.TLSCA, "tls-ca", "", "trust the certificates in this PEM `file`, in place of the system's, to sign the FTP server's")
 	f.StringVar(&o.TLSServerName, "tls-server-name", "", "the `name` that the FTP server's certificate must have; the ftphost of -L where it says nothing")
 	f.BoolVar(&o.TLSInsecure, "tls-insecure", false, "take any certificate of the FTP server's")
 }
 
-// check refuses flags that make no sense together.
-func (o *options) checkTLS(f *pflag.FlagSet) error {
-	switch tlsMode(o.TLS) {
-	case tlsUpstream:
-	case tlsRefuse:
-		for _, name := range []string{"tls-ca", "tls-server-name", "tls-insecure"} {
-			if f.Changed(name) {
-				return usagef(fmt.Sprintf("--%s is for --tls upstream", name))
-			}
-		}
-	default:
-		return usagef(fmt.Sprintf("--tls %q is none of refuse and upstream", o.TLS))
-	}
-	for _, name := range []string{"tls-ca", "tls-server-name"} {
-		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
-			return usagef(fmt.Sprintf("--%s is empty", name), "pasvport --help tells what it is without the flag")
-		}
-	}
-	if o.TLSInsecure && o.TLSCA != "" {
-		return usagef("--tls-insecure and --tls-ca exclude each other")
-	}
-	return nil
-}
-
 // tlsConfig is for ftpmux.Mux.TLS; nil for no TLS.
 func tlsConfig(t *config.Tunnel) (*tls.Config, error) {
-	if tlsMode(t.TLS) != tlsUpstream {
+	if t.TLS != config.TLSUpstream {
 		return nil, nil
 	}
 	c := &tls.Config{ServerName: t.TLSServerName, InsecureSkipVerify: t.TLSInsecure}

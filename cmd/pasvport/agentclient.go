@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/top"
+)
+
+// agentStatus is what the running agent knows.
+func agentStatus(ctx context.Context) (*api.Status, error) {
+	agent, err := connectAgent()
+	if err != nil {
+		return nil, err
+	}
+	return agent.Status(ctx)
+}
+
+// agentSource is the running agent as top looks at it.
+func agentSource() (top.Source, error) { return connectAgent() }
+
+// logPath is the log of an agent that pasvport up has started.
+func logPath() string { return filepath.Join(config.StateDir(), "agent.log") }
+
+// loadConfig reads config.toml.
+func loadConfig() (*config.File, error) { return config.Load(config.Path()) }

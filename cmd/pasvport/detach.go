@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
+)
+
+// socketPath is where the agent answers.
+func socketPath() string { return filepath.Join(config.RuntimeDir(), "agent.sock") }
+
+// connectAgent returns the running agent, or tells that there is none.
+func connectAgent() (*api.Client, error) {
+	agent := api.New(socketPath())
+	return agent, agent.Ping()
+}
+
+// How long an agent may take to start, or to end if it is about to.
+const (
+	agentPatience = 15 * time.Second
+	agentPause    = 30 * time.Millisecond
+)
+
+// startAgent returns the running agent, and starts one where there is none. Two who do
+// that at once get the same one.
+func startAgent(ctx context.Context) (*api.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, agentPatience)
+	defer cancel()
+	for {
+		agent, err := connectAgent()
+		if !errors.Is(err, api.ErrNoAgent) {
+			return agent, err
+		}
+		var running *runningError
+		if err := launch(ctx); errors.As(err, &running) { // it is starting, or ending
+			select {
+			case <-time.After(agentPause):
+				continue
+			case <-ctx.Done():
+				return nil, running
+			}
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// launch starts an agent of a session of its own, and waits until it is ready.
+func launch(ctx context.Context) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("starting the agent: %w", err)
+	}
+	cmd := exec.Command(program, "agent", "run", "--detached")
+	cmd.Dir = filepath.VolumeName(program) + string(filepath.Separator)
+	cmd.SysProcAttr = detached()
+	cmd.Env = slices.DeleteFunc(os.Environ(), forService)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("starting the agent: %w", err)
+	}
+	if log, err := openLog(); err == nil { // for a panic before it has opened its log, which is this one or config.toml's
+		defer log.Close()
+		cmd.Stderr = log
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the agent: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { stdout.Close() })()
+	return readReady(stdout)
+}
+
+// forService tells whether a variable is a service manager's word to this process.
+func forService(variable string) bool {
+	for _, prefix := range []string{"NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_"} {
+		if strings.HasPrefix(variable, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// openLog opens the log of agents without a terminal.
+func openLog() (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(logPath()), 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// A started agent says on its standard output that it is ready, or why it is not, and
+// closes that.
+type readiness struct {
+	Running bool       `json:"running,omitempty"` // another one has the lock
+	Error   *api.Error `json:"error,omitempty"`
+}
+
+func readReady(r io.ReadCloser) error {
+	defer r.Close()
+	var ready readiness
+	if err := json.NewDecoder(r).Decode(&ready); err != nil {
+		return fmt.Errorf("the agent ended before it was ready; see %s", logPath())
+	}
+	switch {
+	case ready.Running:
+		return &runningError{}
+	case ready.Error != nil:
+		return ready.Error
+	}
+	return nil
+}
+
+// runningError tells that another agent has the lock.
+type runningError struct{}
+
+func (*runningError) Error() string { return "an agent of this user's is running already" }

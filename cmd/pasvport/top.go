@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/top"
+)
+
+const topHelp = `top shows what goes on in the background agent, as it happens: its tunnels with
+their throughput in the last minute, their FTP sessions, and each transfer under
+way, with a progress bar where the file's size is known.
+
+Keys:
+  q               quit
+  up, down, k, j  select a tunnel or a session; PgUp, PgDn, Home, End as well
+  s               sort by name, rate, bytes or age
+  /               show only what has this text in it; Enter keeps it, Esc shows all
+  x               stop the selected session, after a question
+  ?               hide the line of keys, or show it
+
+It keeps asking when the agent is away. NO_COLOR in the environment takes the
+colours out.`
+
+// newTopCmd makes the command; source finds the agent.
+func newTopCmd(source func() (top.Source, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:               "top",
+		Short:             "Watch tunnels, sessions and transfers live",
+		Long:              topHelp,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("top takes no arguments", "a host of this name is reached as user@top, or as pasvport -- top")
+			}
+			in, out := cmd.InOrStdin(), cmd.OutOrStdout()
+			if !isTerminal(in) || !isTerminal(out) {
+				return usagef("top needs a terminal", "`pasvport status` shows the same once, with --json for programs")
+			}
+			s, err := source()
+			if err != nil {
+				return err
+			}
+			return top.Run(cmd.Context(), s, in, out)
+		},
+	}
+}
+
+// isTerminal tells whether a stream is one.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
