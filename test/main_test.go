@@ -39,6 +39,10 @@ func TestMain(m *testing.M) {
 		proxy(os.Args[2:])
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == keepWord {
+		keep(os.Args[2:])
+		return
+	}
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
@@ -51,6 +55,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Unsetenv("SSH_AUTH_SOCK") // keys of whoever runs the tests are none of their business
 	os.Setenv("LC_ALL", "C.UTF-8")
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // else each pasvport sleeps for a second at its end
 	code := m.Run()
 	if built.dir != "" {
 		os.RemoveAll(built.dir)
