@@ -35,7 +35,7 @@ func TestParseOpening(t *testing.T) {
 		{"150 97.7 kbytes to download", "big one.bin", unknown},
 		{"150 Accepted data connection", "report.txt", unknown},
 		{"150 File status okay. About to open data connection.", "report.txt", unknown},
-		// inetutils-ftpd, Serv-U, IIS, FileZilla Server, as their sources and manuals have it
+		// inetutils-ftpd, Serv-U, IIS, FileZilla Server, from memory
 		{"150 Opening BINARY mode data connection for 'report.txt' (27 bytes).", "report.txt", 27},
 		{"150 Opening BINARY mode data connection for report.txt (27 Bytes).", "report.txt", 27},
 		{"125 Data connection already open; Transfer starting.", "report.txt", unknown},
