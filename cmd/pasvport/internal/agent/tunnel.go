@@ -37,12 +37,25 @@ type tunnel struct {
 // for it anew.
 var errForgotten = errors.New("the tunnel was closed meanwhile")
 
-// take waits for its turn until ctx is done; give ends it.
+// take waits for its turn until ctx is done, and for the end of a line that whoever
+// closed it has not waited for; give ends it.
 func (t *tunnel) take(ctx context.Context) error {
 	select {
 	case t.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	t.agent.mu.Lock()
+	ending, ended := t.state == api.Stopping, t.ended
+	t.agent.mu.Unlock()
+	if !ending {
+		return nil
+	}
+	select {
+	case <-ended:
 		return nil
 	case <-ctx.Done():
+		t.give()
 		return ctx.Err()
 	}
 }

@@ -25,9 +25,11 @@ type Asker struct {
 	// Away is asked when nobody attends; nil is nobody.
 	Away tunnel.Prompter
 
-	mu        sync.Mutex
+	mu        sync.Mutex // held while a question is asked
 	attending tunnel.Prompter
 	answers   map[string]*kept // by prompt
+
+	away away
 }
 
 // kept is an answer for a reconnect.
@@ -37,8 +39,12 @@ type kept struct {
 	mixed  bool            // two connections asked the same and got different answers
 }
 
-// Attend has p asked from now on; nil is nobody. It waits for a question under way.
+// Attend has p asked from now on; nil is nobody. It waits for a question under way, but
+// when somebody comes, Away has to leave its one.
 func (a *Asker) Attend(p tunnel.Prompter) {
+	if p != nil {
+		a.away.leave()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.attending = p
@@ -62,10 +68,10 @@ func (a *Asker) Secret(ctx context.Context, prompt string) (string, error) {
 	if a.attending == nil {
 		switch {
 		case k == nil, k.mixed:
-			return a.away().Secret(ctx, prompt)
+			return a.away.ask(ctx, a.Away, tunnel.Prompter.Secret, prompt)
 		case k.conn == ctx:
 			delete(a.answers, prompt)
-			return a.away().Secret(ctx, prompt)
+			return a.away.ask(ctx, a.Away, tunnel.Prompter.Secret, prompt)
 		}
 		k.conn = ctx
 		return k.answer, nil
@@ -87,23 +93,46 @@ func (a *Asker) Ask(ctx context.Context, prompt string) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.attending == nil {
-		return a.away().Ask(ctx, prompt)
+		return a.away.ask(ctx, a.Away, tunnel.Prompter.Ask, prompt)
 	}
 	return a.attending.Ask(ctx, prompt)
 }
 
-func (a *Asker) away() tunnel.Prompter {
-	if a.Away == nil {
-		return nobody{}
-	}
-	return a.Away
+// away is the question that Away is asked.
+type away struct {
+	mu   sync.Mutex
+	stop context.CancelFunc // nil without one
 }
 
-// nobody answers nothing.
-type nobody struct{}
+// ask asks who, by how; nobody is ErrNobody, and so is one who had to leave.
+func (a *away) ask(ctx context.Context, who tunnel.Prompter, how func(tunnel.Prompter, context.Context, string) (string, error), prompt string) (string, error) {
+	if who == nil {
+		return "", ErrNobody
+	}
+	asking, stop := context.WithCancel(ctx)
+	a.set(stop)
+	answer, err := how(who, asking, prompt)
+	a.set(nil)
+	if asking.Err() != nil && ctx.Err() == nil {
+		err = ErrNobody
+	}
+	stop()
+	return answer, err
+}
 
-func (nobody) Secret(context.Context, string) (string, error) { return "", ErrNobody }
-func (nobody) Ask(context.Context, string) (string, error)    { return "", ErrNobody }
+func (a *away) set(stop context.CancelFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.stop = stop
+}
+
+func (a *away) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stop != nil {
+		a.stop()
+	}
+}
 
 // OnTerminal tells whether a person attends who sees what the program says.
 func (a *Asker) OnTerminal() bool {

@@ -134,3 +134,30 @@ func TestAway(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
+
+// dialog is a program that waits for an answer for ever.
+type dialog struct{ shown chan struct{} }
+
+func (d dialog) Secret(ctx context.Context, _ string) (string, error) {
+	d.shown <- struct{}{}
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+func (d dialog) Ask(ctx context.Context, prompt string) (string, error) { return d.Secret(ctx, prompt) }
+
+// TestSomebodyComes has a program leave its question to the person who comes.
+func TestSomebodyComes(t *testing.T) {
+	d := dialog{make(chan struct{})}
+	p := &Asker{Away: d}
+	ended := make(chan error)
+	go func() {
+		_, err := p.Secret(t.Context(), "password: ")
+		ended <- err
+	}()
+	<-d.shown
+	go p.Attend(&typist{answers: []string{"typed"}})
+	if err := <-ended; !errors.Is(err, ErrNobody) {
+		t.Errorf("the question ended with %v", err)
+	}
+}
