@@ -113,11 +113,3 @@ func TestRun(t *testing.T) {
 	}
 	wait(t, ended)
 }
-
-func TestRunEndsWithContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	s, ended := run(t, ctx, &agent{})
-	s.waitFor(t, "reconnecting")
-	cancel()
-	wait(t, ended)
-}
