@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,10 +42,16 @@ type row struct {
 	content          []byte // of the file, or of its beginning
 	size             int64
 	client           *rawClient
-	before           int // the log's length when the row began
 
 	sight           sight
-	saw, said, kept string // in words
+	saw, said, kept string   // in words
+	wrong           []string // what was found so
+}
+
+func (r *row) Errorf(format string, args ...any) {
+	r.Helper()
+	r.wrong = append(r.wrong, fmt.Sprintf(format, args...))
+	r.T.Errorf(format, args...)
 }
 
 func (r *row) direction() string {
@@ -131,7 +139,7 @@ func (r *row) waitServerSays226() {
 	eventually(r.T, "the server says 226", func() bool {
 		return strings.HasPrefix(r.conversation().answer(r.line), "226")
 	})
-	r.waitLog(regexp.QuoteMeta(r.conversation().answer(r.line)))
+	r.waitOwnLog("msg=S->m .*" + regexp.QuoteMeta(r.conversation().answer(r.line)))
 }
 
 // complete has the client do its part of the rest of the transfer.
@@ -146,10 +154,79 @@ func (r *row) complete() {
 // conversation is that of the row's session with the server.
 func (r *row) conversation() *conversation { return r.tap.with("CWD " + r.folder) }
 
+// waitLog waits for a line of pasvport's, of whatever it is about, that comes behind
+// the beginning of the row's session.
 func (r *row) waitLog(pattern string) {
 	r.Helper()
+	r.waitLogged(pattern, (*row).logged)
+}
+
+// waitOwnLog waits for a line about the row's session, and no other row's.
+func (r *row) waitOwnLog(pattern string) {
+	r.Helper()
+	r.waitLogged(pattern, (*row).ownLog)
+}
+
+func (r *row) waitLogged(pattern string, log func(*row) string) {
+	r.Helper()
 	re := regexp.MustCompile(pattern)
-	eventually(r.T, "pasvport logs "+pattern, func() bool { return re.MatchString(r.log.String()[r.before:]) })
+	eventually(r.T, "pasvport logs "+pattern, func() bool { return re.MatchString(log(r)) })
+}
+
+// begun finds where pasvport's log tells that a session goes to the row's folder:
+// the row's own, and the one that comes next.
+func (r *row) begun() *regexp.Regexp {
+	return regexp.MustCompile(`msg=C->m session=(\d+) line="CWD ` + r.folder + `"\n`)
+}
+
+// logged is what pasvport has logged since the row's session went to its folder.
+func (r *row) logged() string {
+	log := r.log.String()
+	at := r.begun().FindStringIndex(log)
+	if at == nil {
+		return ""
+	}
+	return log[at[0]:]
+}
+
+// ownLog is what pasvport has logged about the row's session since then.
+func (r *row) ownLog() string {
+	log := r.logged()
+	if log == "" {
+		return ""
+	}
+	return aboutSessions(log, r.begun().FindStringSubmatch(log)[1])
+}
+
+// forReaders is what pasvport has logged, without the sessions of other rows.
+func (r *row) forReaders() string {
+	log := r.log.String()
+	numbers := []string{""}
+	for _, m := range r.begun().FindAllStringSubmatch(log, -1) {
+		numbers = append(numbers, m[1])
+	}
+	if len(numbers) == 1 { // it did not come so far
+		return log
+	}
+	return aboutSessions(log, numbers...)
+}
+
+var sessionOf = regexp.MustCompile(` session=(\d+)`)
+
+// aboutSessions returns the lines about the sessions with these numbers; "" stands
+// for those that are about none.
+func aboutSessions(log string, numbers ...string) string {
+	var about strings.Builder
+	for line := range strings.Lines(log) {
+		number := ""
+		if m := sessionOf.FindStringSubmatch(line); m != nil {
+			number = m[1]
+		}
+		if slices.Contains(numbers, number) {
+			about.WriteString(line)
+		}
+	}
+	return about.String()
 }
 
 func (r *row) do() {
@@ -158,10 +235,9 @@ func (r *row) do() {
 	r.line = map[bool]string{true: "RETR ", false: "STOR "}[r.download] + r.file
 	makeDir(r.T, r.ftpd.root, r.folder)
 	r.content = fileContent()
-	r.before = len(r.log.String())
 	r.Cleanup(func() {
 		if r.Failed() {
-			r.Logf("pasvport logged:\n%s", tail(r.log.String()[r.before:]))
+			r.Logf("pasvport logged:\n%s", tail(r.forReaders()))
 		}
 	})
 
@@ -208,7 +284,7 @@ func (r *row) lookAtServer() {
 	case errors.Is(err, fs.ErrNotExist):
 		r.kept = "nothing"
 	case err != nil:
-		r.Error(err)
+		r.Errorf("%v", err)
 	case info.Size() == 0:
 		r.kept = "an empty file"
 	case info.Size() < uploaded:
@@ -240,14 +316,14 @@ func (r *row) judgeBroken() {
 		r.Errorf("the client is told %d of a transfer that broke", r.sight.final)
 	}
 	if r.download && r.sight.end == "end" {
-		r.Error("the client is shown a clean end")
+		r.Errorf("the client is shown a clean end")
 	}
 	complete := regexp.MustCompile(`transfer complete.* line="` + r.line + `"`)
-	if m := complete.FindString(r.log.String()); m != "" {
+	if m := complete.FindString(r.ownLog()); m != "" {
 		r.Errorf("pasvport logs %q", m)
 	}
 	if !r.download && r.kept == "the whole" {
-		r.Error("the server has the whole: nothing broke")
+		r.Errorf("the server has the whole: nothing broke")
 	}
 }
 
@@ -255,7 +331,7 @@ func (r *row) judgeBroken() {
 func (r *row) judgeWhole() {
 	r.Helper()
 	if r.sight.final != 226 || r.sight.end != "end" {
-		r.Error("a whole transfer is shown as a broken one")
+		r.Errorf("a whole transfer is shown as a broken one")
 	}
 	if r.download && !bytes.Equal(r.sight.data, r.content[:r.size]) {
 		r.Errorf("the client has %d bytes, and not the %d of the file", len(r.sight.data), r.size)

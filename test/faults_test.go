@@ -210,7 +210,7 @@ var faults = []fault{
 			signalSSH(r.T, r.dataSSH, syscall.SIGSTOP)
 			r.client.send(r.content[half:uploaded])
 			r.client.data.CloseWrite()
-			r.waitLog(`the end of an upload went out.* line="` + r.line + `"`)
+			r.waitOwnLog("the end of an upload went out")
 		}
 		loseSSH(r.T, r.dataSSH)
 		r.waitLog("connection lost")
@@ -255,6 +255,7 @@ func (s *stubSession) move(data *net.TCPConn, path string) {
 func TestFaults(t *testing.T) {
 	var mu sync.Mutex
 	var done []*row
+	var stages []*testing.T
 	t.Run("rows", func(t *testing.T) {
 		for _, f := range faults {
 			servers := ftpds
@@ -266,6 +267,9 @@ func TestFaults(t *testing.T) {
 			for _, server := range servers {
 				t.Run(f.name+"/"+server.name, func(t *testing.T) {
 					t.Parallel()
+					mu.Lock()
+					stages = append(stages, t)
+					mu.Unlock()
 					s := newStage(t, &f, server.start)
 					for _, download := range []bool{true, false} {
 						for _, active := range []bool{false, true} {
@@ -278,10 +282,12 @@ func TestFaults(t *testing.T) {
 									t.Parallel()
 								}
 								r.T = t
+								defer func() {
+									mu.Lock()
+									defer mu.Unlock()
+									done = append(done, r)
+								}()
 								r.do()
-								mu.Lock()
-								defer mu.Unlock()
-								done = append(done, r)
 							})
 						}
 					}
@@ -291,4 +297,7 @@ func TestFaults(t *testing.T) {
 	})
 	t.Log("\n" + summary(done))
 	t.Log("\n" + keptTable(done))
+	for _, line := range failures(done, stages) { // at the end, where a log that was cut still has it
+		t.Log(line)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 	"text/tabwriter"
 )
 
@@ -30,6 +31,24 @@ func sortRows(rows []*row) {
 	slices.SortFunc(rows, func(a, b *row) int {
 		return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.server, b.server), cmp.Compare(a.folder, b.folder))
 	})
+}
+
+// failures names what failed, each in a line: the rows with what was wrong, and the
+// stages in which it was none of the rows.
+func failures(rows []*row, stages []*testing.T) []string {
+	var lines []string
+	for _, t := range stages {
+		before := len(lines)
+		for _, r := range rows {
+			if r.Failed() && strings.HasPrefix(r.Name(), t.Name()+"/") {
+				lines = append(lines, fmt.Sprintf("FAILED: %s: %s", r.Name(), cmp.Or(strings.Join(r.wrong, "; "), "its own message is further up")))
+			}
+		}
+		if t.Failed() && len(lines) == before {
+			lines = append(lines, fmt.Sprintf("FAILED: %s: its own message is further up", t.Name()))
+		}
+	}
+	return lines
 }
 
 // keptTable is what README says of broken uploads: what the servers keep, and with
