@@ -113,7 +113,7 @@ var faults = []fault{
 		r.ftpd.process = startProcess(r.stage.T, exec.Command(args[0], args[1:]...))
 		r.ftpd.waitListening(r.T, r.ftpd.addr())
 	}},
-	{name: "client killed", not: isDownload, unseen: true, abor: true, run: func(r *row) {
+	{name: "client killed", alone: true, not: isDownload, unseen: true, abor: true, run: func(r *row) {
 		mode := map[bool]string{true: "--ftp-port", false: "--ftp-pasv"}[r.active]
 		args := []string{"-sS", mode}
 		if r.active {
@@ -127,7 +127,9 @@ var faults = []fault{
 		curl := startProcess(r.T, cmd)
 		stdin.Write(r.content[:half])
 		r.arrives()
-		curl.kill()
+		// The system ends a client's connections one by one, and may do other things
+		// in between for as long as it likes. pasvport is to find both ended.
+		r.pasvport.hold(r.T, curl.kill)
 	}},
 	{name: "client resets its data connection", abor: true, run: func(r *row) {
 		r.halfway()

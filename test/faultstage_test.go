@@ -53,14 +53,15 @@ func connOf(t *testing.T, tun *tunnel.Tunnel) ssh.Conn {
 // A stage is what the rows of one fault with one FTP server run on.
 type stage struct {
 	*testing.T
-	ftpd    *ftpServer
-	tap     *tap
-	ssh     *sshd
-	addr    string  // where the clients connect to
-	log     *output // pasvport's, the whole conversation
-	damage  atomic.Bool
-	tun     *tunnel.Tunnel
-	dataSSH *sshd
+	ftpd     *ftpServer
+	tap      *tap
+	ssh      *sshd
+	pasvport *pasvport // nil where the mux runs inside the test
+	addr     string    // where the clients connect to
+	log      *output   // pasvport's, the whole conversation
+	damage   atomic.Bool
+	tun      *tunnel.Tunnel
+	dataSSH  *sshd
 }
 
 func newStage(t *testing.T, f *fault, ftpd func(t *testing.T, ip string) *ftpServer) *stage {
@@ -74,8 +75,8 @@ func newStage(t *testing.T, f *fault, ftpd func(t *testing.T, ip string) *ftpSer
 	}
 	s.ssh = startSSHD(t, options(f.sshd)...)
 	if f.remote == nil {
-		p := startPasvport(t, s.ssh, append(options(f.flags), "-vv", "-L", "0:"+s.tap.addr)...)
-		s.addr, s.log = p.addrs[0], p.stderr
+		s.pasvport = startPasvport(t, s.ssh, append(options(f.flags), "-vv", "-L", "0:"+s.tap.addr)...)
+		s.addr, s.log = s.pasvport.addrs[0], s.pasvport.stderr
 		return s
 	}
 	s.log = newOutput()

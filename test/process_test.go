@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -118,6 +120,34 @@ func (p *process) kill() {
 	<-p.ended
 }
 
+// hold runs f while the process stands still: when it goes on, all that f did has
+// happened already.
+func (p *process) hold(t *testing.T, f func()) {
+	t.Helper()
+	pid := p.cmd.Process.Pid
+	syscall.Kill(pid, syscall.SIGSTOP)
+	defer syscall.Kill(pid, syscall.SIGCONT)
+	eventually(t, "the process stands still", func() bool { return stopped(pid) })
+	f()
+}
+
+// stopped tells whether all threads of a process are.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	return len(threads) > 0 && !slices.ContainsFunc(threads, func(thread string) bool {
+		fields := statFields(thread)
+		return len(fields) > 0 && fields[0] != "T"
+	})
+}
+
+// statFields returns what the stat file of a process or thread in /proc holds behind
+// the name: the state, the parent, and so on. There is nothing for one that is gone.
+func statFields(folder string) []string {
+	stat, _ := os.ReadFile(filepath.Join(folder, "stat"))
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name may hold spaces
+	return strings.Fields(rest)
+}
+
 // wait returns the exit code, when the process has ended by itself.
 func (p *process) wait(t *testing.T) int {
 	t.Helper()
@@ -218,12 +248,7 @@ func children(pid int) []int {
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile("/proc/" + entry.Name() + "/stat")
-		if err != nil {
-			continue // gone meanwhile
-		}
-		_, rest, _ := strings.Cut(string(stat), ") ") // the name may hold spaces
-		if fields := strings.Fields(rest); len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
+		if fields := statFields("/proc/" + entry.Name()); len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
 			pids = append(pids, child)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // startRelay starts what stands between those who connect to the returned address
@@ -120,10 +121,11 @@ type conversation struct {
 	lines []spoken
 	rest  [2]string // of a line that is not over yet; the client's and the server's
 
-	dataPort int    // of the latest data connection: the server's, or the one that it connects to
-	active   bool   // ... which is so in active mode
-	aborted  string // how its data connection was when the server was told ABOR; "" if it was not
-	ended    bool   // the server has ended the conversation
+	dataPort  int    // of the latest data connection: the server's, or the one that it connects to
+	active    bool   // ... which is so in active mode
+	aborted   string // how its data connection was when the server was told ABOR; "" if it was not
+	abortedAt time.Time
+	ended     bool // the server has ended the conversation
 }
 
 type spoken struct {
@@ -161,7 +163,7 @@ func (c *conversation) hear(byServer bool, piece []byte) {
 			low, _ := strconv.Atoi(numbers[len(numbers)-1])
 			c.dataPort, c.active = high<<8|low, true
 		case line == "ABOR":
-			c.aborted = dataState(c.dataPort, c.active)
+			c.aborted, c.abortedAt = dataState(c.dataPort, c.active), time.Now()
 		}
 	}
 }
