@@ -313,12 +313,15 @@ func (d *dataConn) serverEnded() {
 
 // clientEnded acts on the end of what the client sends. A client that is killed
 // ends all of its connections in one go, and in any order; so its control
-// connection is looked at first, a moment later.
+// connection is looked at first, a moment later. On a busy machine more than a
+// moment may pass between the ends, and the longer an upload took the less it
+// matters to wait for that.
 func (d *dataConn) clientEnded() {
 	if !d.running || d.direction == download || d.up.told {
 		return
 	}
-	d.s.after(deathWatch, func() {
+	watch := min(max(deathWatch, time.Since(d.record.since)/deathWatchShare), longDeathWatch)
+	d.s.after(watch, func() {
 		switch {
 		case d.finished:
 		case d.s.clientDied():

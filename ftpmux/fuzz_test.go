@@ -165,7 +165,7 @@ func FuzzSession(f *testing.F) {
 				case 7, 8, 9:
 					ends.server.act(int(act%12 - 7))
 				case 10:
-					<-time.After(2 * deathWatch)
+					<-time.After(2 * longDeathWatch)
 				case 11:
 					<-time.After(time.Duration(act/12) * 4 * time.Second)
 				}
@@ -357,7 +357,7 @@ func (p *transferPlay) act(act byte) {
 		what = p.data(n % 12)
 	case n < 124:
 		what = "some ms"
-		<-time.After(2 * deathWatch)
+		<-time.After(2 * longDeathWatch)
 	case n < 127:
 		what = "1.5 s"
 		<-time.After(1500 * time.Millisecond)

@@ -121,15 +121,19 @@ type Mux struct {
 
 // Limits of one session.
 const (
-	dialTimeout     = 30 * time.Second     // to reach the server, or an active client
-	greetingTimeout = 30 * time.Second     // for the server's first reply
-	acceptTimeout   = 30 * time.Second     // for a client to come to its data port
-	replyTimeout    = 60 * time.Second     // for a reply that others wait for
-	deathWatch      = 3 * time.Millisecond // between the ends of a killed client's connections
-	abortPatience   = time.Second          // for a server to heed ABOR before its data ends
-	earlyPatience   = time.Second          // for a 125 or 150 behind a 226
-	lingerTimeout   = time.Second          // for a client to read our last words
+	dialTimeout     = 30 * time.Second      // to reach the server, or an active client
+	greetingTimeout = 30 * time.Second      // for the server's first reply
+	acceptTimeout   = 30 * time.Second      // for a client to come to its data port
+	replyTimeout    = 60 * time.Second      // for a reply that others wait for
+	deathWatch      = 3 * time.Millisecond  // between the ends of a killed client's connections
+	longDeathWatch  = 50 * time.Millisecond // ... at most, for an upload that took long
+	abortPatience   = time.Second           // for a server to heed ABOR before its data ends
+	earlyPatience   = time.Second           // for a 125 or 150 behind a 226
+	lingerTimeout   = time.Second           // for a client to read our last words
 )
+
+// deathWatchShare is which part of an upload's time a longer deathWatch may take.
+const deathWatchShare = 50
 
 // Serve answers FTP clients on ln until ctx is done; then it closes ln, ends
 // idle sessions with 421 at once and those with a transfer when that is

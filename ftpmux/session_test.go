@@ -118,6 +118,54 @@ func (d doubtful) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// TestKilledClientsEnds is about an upload whose client's control connection ends
+// after its data does: how much later still tells that it was killed.
+func TestKilledClientsEnds(t *testing.T) {
+	for _, tt := range []struct {
+		took, gap time.Duration
+		killed    bool
+	}{
+		{0, 2 * time.Millisecond, true},
+		{0, 4 * time.Millisecond, false},
+		{time.Second, 19 * time.Millisecond, true},
+		{time.Second, 21 * time.Millisecond, false},
+		{time.Hour, 49 * time.Millisecond, true},
+		{time.Hour, 51 * time.Millisecond, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			local := newMemNet(50001)
+			client, server, far, done := stage(t, &Mux{Local: local})
+			ln, err := far.listen("127.0.0.1:40021")
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(server, "220 ready\r\n")
+			fmt.Fprint(client, "EPSV\r\n")
+			synctest.Wait()
+			fmt.Fprint(server, "229 (|||40021|)\r\n")
+			synctest.Wait()
+			data, err := local.dial("127.0.0.1:50001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(client, "STOR a\r\n")
+			synctest.Wait()
+			fmt.Fprint(server, "150 go\r\n")
+			<-time.After(tt.took)
+			data.Close()
+			<-time.After(tt.gap)
+			client.Close()
+			synctest.Wait()
+			if got, _ := server.in.takeAll(); strings.HasSuffix(got, "ABOR\r\n") != tt.killed {
+				t.Errorf("an upload of %v, and %v between the ends: the server got %q; want ABOR: %v", tt.took, tt.gap, got, tt.killed)
+			}
+			server.Close()
+			ln.Close()
+			<-done
+		})
+	}
+}
+
 func TestLostListenerBreaksTheTransfer(t *testing.T) {
 	// The server calls an upload complete and has not come for it; then the far
 	// side's listener is lost. The client must hear of that, and of what follows.
