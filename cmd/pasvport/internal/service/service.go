@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 )
 
 // A RunningError is an agent that somebody started beside systemd.
@@ -72,7 +74,7 @@ func findUnits(ctx context.Context) (folder string, files []unitFile, err error)
 
 // refuseOther looks that no agent runs but systemd's: two would want one socket.
 func refuseOther(ctx context.Context) error {
-	socket := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "pasvport", "agent.sock")
+	socket := filepath.Join(config.RuntimeDir(), "agent.sock")
 	c, err := net.Dial("unix", socket)
 	if err != nil {
 		return nil // nobody answers
