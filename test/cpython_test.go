@@ -80,6 +80,7 @@ func TestCPython(t *testing.T) {
 	if ran < cpythonTests {
 		t.Errorf("%d tests ran, want %d at least", ran, cpythonTests)
 	}
+	tunnels.stop(t) // so that all of its log is here
 	log := tunnels.stderr.String()
 	if n := strings.Count(log, "session begins"); n != came.Sessions || n == 0 {
 		t.Errorf("the servers had %d sessions, and pasvport %d", came.Sessions, n)

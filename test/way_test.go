@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 )
 
 // proxyWord as first argument makes the test binary a ProxyCommand.
@@ -58,9 +59,17 @@ func logins(s *sshd) int {
 	return len(regexp.MustCompile(`Accepted \S+ for `).FindAllString(s.stderr.String(), -1))
 }
 
+// waitLogins waits for a server to log that it has let so many in: the log may be
+// behind what it does.
+func waitLogins(t *testing.T, s *sshd, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("sshd logs %d logins", n), func() bool { return logins(s) >= n })
+}
+
 // onlySSH looks that it was always ssh that spoke to testhost, which logs at
 // level DEBUG1.
 func onlySSH(l *lab) {
+	waitLogins(l.T, l.ssh, 2)
 	log := l.ssh.stderr.String()
 	ours := strings.Count(log, "remote software version pasvport")
 	if all := logins(l.ssh); ours != 0 || all != 2 {
@@ -81,6 +90,7 @@ func (l *lab) hop(alias, key string, lines ...string) *sshd {
 // hopsPassed looks that each hop was logged in to by both programs, and once.
 func hopsPassed(l *lab) {
 	for i, s := range l.hops {
+		waitLogins(l.T, s, 2)
 		if n := logins(s); n != 2 {
 			l.Errorf("hop %d has let %d in, want 2", i+1, n)
 		}
@@ -136,6 +146,7 @@ func (l *lab) master() (socket string) {
 // masterLives looks that the master and its command have outlived both programs,
 // and that these have not logged in by themselves.
 func masterLives(l *lab) {
+	waitLogins(l.T, l.ssh, 1)
 	if n := logins(l.ssh); n != 1 {
 		l.Errorf("sshd has let %d in, want the master alone", n)
 	}
@@ -229,6 +240,7 @@ func wayRows() []loginRow {
 			l.knows(l.ssh, "$HOST "+l.another("wrong-1")+"\n")
 		}},
 		{name: "BindAddress", want: in, setup: func(l *lab) { direct(l, "BindAddress 127.0.0.7") }, after: func(l *lab) {
+			waitLogins(l.T, l.ssh, 2)
 			if n := strings.Count(l.ssh.stderr.String(), "Connection from 127.0.0.7 "); n != 2 {
 				l.Errorf("%d connections came from the address, want 2", n)
 			}
