@@ -84,6 +84,8 @@ type Agent struct {
 	stop context.CancelFunc // of Run
 	ctx  context.Context    // Run's
 
+	reloading sync.Mutex // one at a time
+
 	mu      sync.Mutex
 	file    *config.File
 	tunnels map[string]*tunnel
@@ -345,6 +347,8 @@ func (a *Agent) Metrics() http.Handler { return a.opts.Metrics(a.Status) }
 // with their grace, if they would work in another way, and new ones that start by
 // themselves are started.
 func (a *Agent) Reload() (*api.Reloaded, error) {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
 	file, err := a.opts.Load()
 	if err == nil {
 		err = a.opts.Apply(file.Agent)

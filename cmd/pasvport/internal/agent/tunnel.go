@@ -226,6 +226,7 @@ func (t *tunnel) failed(line Line, err error) {
 	if line != nil {
 		line.Close()
 	}
+	t.asker.Forget()
 	t.agent.mu.Lock()
 	t.forget()
 	t.agent.mu.Unlock()
