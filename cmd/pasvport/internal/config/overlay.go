@@ -13,11 +13,15 @@ func (t *Tunnel) Overlay(other Tunnel) error {
 	return json.Unmarshal(text, t)
 }
 
-// clone shares no list with t.
+// clone shares nothing with t.
 func (t *Tunnel) clone() Tunnel {
 	c := *t
 	c.Listen = append([]string(nil), t.Listen...)
 	c.Identity = append([]string(nil), t.Identity...)
 	c.Option = append([]string(nil), t.Option...)
+	if t.Grace != nil {
+		c.Grace = new(Duration)
+		*c.Grace = *t.Grace
+	}
 	return c
 }

@@ -26,3 +26,16 @@ func TestOverlay(t *testing.T) {
 		t.Errorf("nothing changed it to %+v, %v", got, err)
 	}
 }
+
+// TestOverlaySharesNothing looks that flags do not reach into what a file says.
+func TestOverlaySharesNothing(t *testing.T) {
+	long, short := Duration(time.Minute), Duration(time.Second)
+	file := Tunnel{Host: "prod", Grace: &long}
+	got := file
+	if err := got.Overlay(Tunnel{Grace: &short}); err != nil {
+		t.Fatal(err)
+	}
+	if *got.Grace != Duration(time.Second) || *file.Grace != Duration(time.Minute) {
+		t.Errorf("got %v, and the file's became %v", time.Duration(*got.Grace), time.Duration(*file.Grace))
+	}
+}
