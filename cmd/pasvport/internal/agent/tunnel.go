@@ -167,6 +167,11 @@ func (t *tunnel) open(ctx context.Context, ask api.Ask) error {
 		return err
 	}
 	t.serve(line)
+	t.agent.mu.Lock()
+	defer t.agent.mu.Unlock()
+	if t.state == api.Connecting {
+		t.set(api.Up)
+	}
 	return nil
 }
 
@@ -276,8 +281,9 @@ func (t *tunnel) down(ctx context.Context) error {
 		return err
 	}
 	defer t.give()
-	t.asker.Forget()
-	return t.close(ctx)
+	err := t.close(ctx)
+	t.asker.Forget() // the line's end has ended its questions
+	return err
 }
 
 // close does it; it is its turn.
@@ -345,6 +351,9 @@ func (t *tunnel) changed(c Change) {
 	if t.state == api.Stopping || t.line == nil { // its end is of our making
 		t.agent.mu.Unlock()
 		return
+	}
+	if t.end == nil && c.State == api.Up {
+		c.State = api.Connecting // until FTP clients can come
 	}
 	news := t.state != c.State
 	t.set(c.State)
