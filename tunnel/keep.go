@@ -124,7 +124,7 @@ func (t *Tunnel) sleep(ctx context.Context, phase Phase, moved <-chan struct{}, 
 		case <-wakes: // the rest of the burst
 		default:
 		}
-		t.wake(ctx)
+		t.wake(ctx, wakes)
 	}
 }
 
@@ -145,19 +145,19 @@ func (t *Tunnel) try(ctx context.Context, wakes chan struct{}) {
 		case <-done:
 			return
 		case <-woken:
+			defer leave(wakes) // for what comes of the attempt
 			if !t.reached.Load() {
 				cancel()
 				<-done
 				return
 			}
 			woken = nil
-			defer leave(wakes) // for what comes of the attempt
 		}
 	}
 }
 
 // wake is for when the network may be another than before.
-func (t *Tunnel) wake(ctx context.Context) {
+func (t *Tunnel) wake(ctx context.Context, wakes chan<- struct{}) {
 	t.mu.Lock()
 	l, phase := t.link, t.state.Phase
 	if phase == Waiting {
@@ -166,8 +166,11 @@ func (t *Tunnel) wake(ctx context.Context) {
 	}
 	t.mu.Unlock()
 	t.log.Debug("the network or the clock has changed", "host", display(t.host), "phase", phase)
-	if phase == Up {
+	switch phase {
+	case Up:
 		l.check(ctx.Done())
+	case Connecting: // somebody was faster; it is for what comes of that
+		leave(wakes)
 	}
 }
 

@@ -528,6 +528,59 @@ func TestKeepWakesFromAnAttempt(t *testing.T) {
 	})
 }
 
+// patient has Keep fail until the next attempt is far away.
+func (k *kept) patient() {
+	k.t.Helper()
+	k.set(func() { k.down = errNoRoute })
+	<-time.After(10 * time.Minute)
+	for time.Until(k.want(Waiting).Retry) < 20*time.Second {
+		<-time.After(time.Second)
+	}
+	<-time.After(minPause)
+}
+
+// An event does not get lost when it ends an attempt: what failed before is forgotten.
+func TestKeepForgetsAfterAnAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{})
+		k.set(func() { k.down = errNoRoute })
+		k.end()
+		k.patient()
+		k.set(func() { k.hang = true })
+		<-time.After(time.Until(k.State().Retry))
+		k.want(Connecting)
+		<-time.After(minPause)
+		k.set(func() { k.hang = false })
+		k.tries()
+		k.wakeup()
+		<-time.After(minPause)
+		k.wantTries(1)
+		if got := time.Until(k.want(Waiting).Retry); got > minPause {
+			t.Errorf("the next attempt is in %v", got)
+		}
+	})
+}
+
+// Nor does it when somebody connects before its burst is over.
+func TestKeepForgetsAfterSomebodyElses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{}, func(k *kept) { k.down = errNoRoute })
+		k.patient()
+		k.wakeup()
+		<-time.After(settle / 2)
+		k.set(func() { k.hang = true })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := k.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		k.set(func() { k.hang = false })
+		k.tries()
+		<-time.After(minPause)
+		k.wantTries(1)
+	})
+}
+
 // Neither a person's attempt nor one that has reached the server is given up.
 func TestKeepLeavesAttemptsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
