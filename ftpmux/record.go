@@ -98,6 +98,11 @@ func (s *session) endRecords() {
 		x := s.queue.first(func(x *exchange) bool { return x.record == r })
 		s.endRecord(r, r.data.bytes() > 0 || x != nil && x.begun, s.reason)
 	}
+	for _, cmd := range s.waiting {
+		if cmd.verb.transfers() {
+			s.endRecord(s.newRecord(cmd), false, s.reason)
+		}
+	}
 }
 
 func (r *record) info() TransferInfo {
