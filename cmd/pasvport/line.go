@@ -26,6 +26,8 @@ type line struct {
 	*serving
 	forwards []config.Forward
 
+	tell func() // has the agent know how the connection is now
+
 	mu sync.Mutex // of links
 }
 
@@ -41,7 +43,13 @@ func (o *options) line(log *slog.Logger, ids *ftpmux.Sequence, ask *prompt.Asker
 	l := &line{forwards: forwards}
 	with := means{log: log, prompts: ask, ids: ids, ended: logTransfer(log)}
 	with.tunnel.Patience = linkPatience
-	with.tunnel.Changed = func(s tunnel.State) { changed(l.change(s)) }
+	var telling sync.Mutex // what is told last is what is true
+	l.tell = func() {
+		telling.Lock()
+		defer telling.Unlock()
+		changed(l.change(l.ssh.State()))
+	}
+	with.tunnel.Changed = func(tunnel.State) { l.tell() }
 	l.serving, err = o.prepare(o.Host, with)
 	return l, err
 }
@@ -71,7 +79,10 @@ func (l *line) change(s tunnel.State) agent.Change {
 	return c
 }
 
-func (l *line) Connect(ctx context.Context) error { return l.connect(ctx) }
+func (l *line) Connect(ctx context.Context) error {
+	defer l.tell() // before somebody asks, who knows the outcome
+	return l.connect(ctx)
+}
 
 func (l *line) Greets(ctx context.Context) error { return l.greet(ctx, l.forwards) }
 
