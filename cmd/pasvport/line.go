@@ -47,7 +47,9 @@ func (o *options) line(log *slog.Logger, ids *ftpmux.Sequence, ask *prompt.Asker
 	l.tell = func() {
 		telling.Lock()
 		defer telling.Unlock()
-		changed(l.change(l.ssh.State()))
+		if s := l.ssh.State(); s.Phase != tunnel.Idle || !errors.Is(s.Err, net.ErrClosed) { // a close is no news
+			changed(l.change(s))
+		}
 	}
 	with.tunnel.Changed = func(tunnel.State) { l.tell() }
 	l.serving, err = o.prepare(o.Host, with)

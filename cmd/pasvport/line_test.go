@@ -44,4 +44,10 @@ func TestConnectTellsFirst(t *testing.T) {
 	if state != api.Up {
 		t.Errorf("the agent was told that it is %q", state)
 	}
+	mu.Unlock()
+	l.Close()
+	mu.Lock()
+	if state != api.Up { // the agent knows what it does
+		t.Errorf("after its end the agent was told that it is %q", state)
+	}
 }
