@@ -168,7 +168,9 @@ func (t *Tunnel) wake(ctx context.Context, wakes chan<- struct{}) {
 	t.log.Debug("the network or the clock has changed", "host", display(t.host), "phase", phase)
 	switch phase {
 	case Up:
-		l.check(ctx.Done())
+		if l.check(ctx.Done()); !l.alive() {
+			leave(wakes) // it is lost, and to be made at once
+		}
 	case Connecting: // somebody was faster; it is for what comes of that
 		leave(wakes)
 	}

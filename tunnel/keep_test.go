@@ -652,6 +652,27 @@ func TestKeepChecks(t *testing.T) {
 	}
 }
 
+// A connection that an event has ended is made anew at once, however short those before were.
+func TestKeepIsFastAfterACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{}, func(k *kept) { k.host.ServerAliveInterval = 600 * time.Second })
+		for range 10 {
+			k.want(Up)
+			k.end()
+			<-time.After(maxPause)
+		}
+		k.end()
+		<-time.After(time.Until(k.want(Waiting).Retry))
+		k.want(Up)
+		k.freeze()
+		k.wakeup()
+		<-time.After(settle + checkPatience)
+		k.want(Waiting)
+		<-time.After(minPause)
+		k.want(Up)
+	})
+}
+
 // A clock that goes a little wrong is no sign.
 func TestKeepBearsASlowClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
