@@ -5,6 +5,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // agentStatus is what the tests read of status --json, and tunnelStatus of a tunnel in it.
@@ -189,6 +191,25 @@ func TestUp(t *testing.T) {
 		t.Error("the port is open after down")
 	}
 	eventually(t, "sshd is left", func() bool { return len(ssh.sessions()) == 0 })
+}
+
+// TestAgentHoldsNoFilesOfOthers looks that a lock of the script's which had the agent
+// started does not stay with it.
+func TestAgentHoldsNoFilesOfOthers(t *testing.T) {
+	ssh, server, h := startSSHD(t), startVsftpd(t, elsewhere), newHome(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := h.command("up", "-F", ssh.config, "-L", "0:"+server.addr(), "testhost")
+	cmd.ExtraFiles = []*os.File{w}
+	mustRun(t, cmd)
+	w.Close()
+	r.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("reading from the pipe: %v, want its end", err)
+	}
 }
 
 // TestUpTwiceAtOnce starts one agent by many commands.

@@ -150,8 +150,7 @@ func runAgent(ctx context.Context, away bool, stdout io.Writer) (err error) {
 	return err
 }
 
-// tellStarter returns what tells pasvport up how the start went, once; standard output
-// is closed by it.
+// tellStarter returns what tells pasvport up how the start went, once.
 func tellStarter(away bool, stdout io.Writer) func(readiness) {
 	if !away {
 		return func(readiness) {}
@@ -162,7 +161,6 @@ func tellStarter(away bool, stdout io.Writer) func(readiness) {
 		if !done {
 			done = true
 			json.NewEncoder(stdout).Encode(r)
-			os.Stdout.Close()
 		}
 	}
 }

@@ -99,8 +99,7 @@ func openLog() (*os.File, error) {
 	return os.OpenFile(logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
-// A started agent says on its standard output that it is ready, or why it is not, and
-// closes that.
+// A started agent says on its standard output that it is ready, or why it is not.
 type readiness struct {
 	Running bool       `json:"running,omitempty"` // another one has the lock
 	Error   *api.Error `json:"error,omitempty"`

@@ -2,7 +2,21 @@
 
 package main
 
-import "syscall"
+import (
+	"os"
+	"strconv"
+	"syscall"
+)
 
-// detached is for a process that lives on without us and our terminal.
-func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+// detached is for a process that lives on without us and our terminal. Files that
+// whoever started us has left open, a lock or the end of a pipe, are not for it: it
+// would keep them for days.
+func detached() *syscall.SysProcAttr {
+	open, _ := os.ReadDir("/dev/fd")
+	for _, f := range open {
+		if fd, err := strconv.Atoi(f.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return &syscall.SysProcAttr{Setsid: true}
+}
