@@ -38,17 +38,29 @@ func New(socket string) *Client {
 	c := &Client{socket: socket}
 	c.http.Transport = &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
 	}
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c
 }
 
+// dial connects. It is another user's socket that is refused: whoever listens there
+// would be told passwords.
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.socket)
+	if err != nil {
+		return nil, err
+	}
+	if err := ownUser(conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("who listens at %s is no agent of yours: %w", c.socket, err)
+	}
+	return conn, nil
+}
+
 // Ping looks whether an agent listens. It is ErrNoAgent if none does.
 func (c *Client) Ping() error {
-	conn, err := net.Dial("unix", c.socket)
+	conn, err := c.dial(context.Background())
 	if err != nil {
 		return c.absent(err)
 	}
