@@ -109,6 +109,13 @@ func TestQuestionsRelayed(t *testing.T) {
 	interrupted.done(t, 255)
 	h.gone()
 
+	closed := h.onScreen(up...)
+	closed.see(t, `yes/no`)
+	mustRun(t, h.command("down", "testhost"))
+	closed.done(t, 1) // nobody has to answer first
+	closed.see(t, "was closed or restarted by another command")
+	h.gone()
+
 	killed := h.onScreen(up...)
 	killed.see(t, `yes/no`)
 	killed.kill()
@@ -122,7 +129,7 @@ func TestQuestionsRelayed(t *testing.T) {
 	s := h.onScreen(up...)
 	s.see(t, `yes/no`)
 	s.enter(t, "yes")
-	s.see(t, `(?i)passphrase[^\n]*locked[^\n]*: ?$`)
+	s.see(t, `(?is)passphrase.*': ?$`)
 	s.enter(t, secret)
 	s.done(t, 0)
 	s.see(t, upNow)

@@ -136,7 +136,21 @@ func (c *Client) open(ctx context.Context, name, how string, o Opening, answer A
 		return nil, err
 	}
 	defer reply.Body.Close()
-	return readEvents(reply.Body, func(p Prompt) error { return c.answer(ctx, p, answer) })
+	over := func() {} // ends the question under way: the next event is there
+	defer func() { over() }()
+	return readEvents(reply.Body, func(p Prompt) error {
+		over()
+		asking, done := context.WithCancel(ctx)
+		asked := make(chan struct{})
+		over = func() { done(); <-asked }
+		go func() {
+			defer close(asked)
+			if err := c.answer(asking, p, answer); err != nil && asking.Err() == nil {
+				cancel() // who cannot be told waits for nothing
+			}
+		}()
+		return nil
+	})
 }
 
 // tunnelPath is where what is done to a tunnel is asked for. A name of dots alone would
