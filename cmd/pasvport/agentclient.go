@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
@@ -20,9 +19,6 @@ func agentStatus(ctx context.Context) (*api.Status, error) {
 
 // agentSource is the running agent as top looks at it.
 func agentSource() (top.Source, error) { return connectAgent() }
-
-// logPath is the log of an agent that pasvport up has started.
-func logPath() string { return filepath.Join(config.StateDir(), "agent.log") }
 
 // loadConfig reads config.toml.
 func loadConfig() (*config.File, error) { return config.Load(config.Path()) }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/agentlog"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 )
@@ -70,7 +71,7 @@ func launch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting the agent: %w", err)
 	}
-	if log, err := openLog(); err == nil { // for a panic before it has opened its log, which is this one or config.toml's
+	if log, err := openEarlyLog(); err == nil {
 		defer log.Close()
 		cmd.Stderr = log
 	}
@@ -91,12 +92,14 @@ func forService(variable string) bool {
 	return false
 }
 
-// openLog opens the log of agents without a terminal.
-func openLog() (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(logPath()), 0o700); err != nil {
+// earlyLog takes the panic of an agent that has not opened its log yet.
+func earlyLog() string { return agentlog.Path(config.Agent{}, true) }
+
+func openEarlyLog() (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(earlyLog()), 0o700); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return os.OpenFile(earlyLog(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
 // A started agent says on its standard output that it is ready, or why it is not.
@@ -109,7 +112,7 @@ func readReady(r io.ReadCloser) error {
 	defer r.Close()
 	var ready readiness
 	if err := json.NewDecoder(r).Decode(&ready); err != nil {
-		return fmt.Errorf("the agent ended before it was ready; see %s", logPath())
+		return fmt.Errorf("the agent ended before it was ready; see %s", earlyLog())
 	}
 	switch {
 	case ready.Running:

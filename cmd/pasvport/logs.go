@@ -119,6 +119,6 @@ func (e *unfiledLogError) Error() string {
 func unfiledLogHints(*unfiledLogError) []string {
 	return []string{
 		"under systemd: journalctl --user -u pasvport, with -f to follow",
-		"log = \"agent.log\" in [agent] of config.toml, and a new start of the agent, give it a file",
+		`log = "~/.local/state/pasvport/agent.log" in [agent] of config.toml, and a new start of the agent, give it a file`,
 	}
 }

@@ -24,19 +24,12 @@ type Log struct {
 }
 
 // Path is the file that an agent of those settings writes to; "" is standard error.
-// One that is detached has no other standard error than its file. A relative name is
-// in the state directory.
+// One that is detached has no other standard error than its file.
 func Path(a config.Agent, detached bool) string {
-	switch {
-	case a.Log != "" && a.Log != config.LogStderr:
-		if filepath.IsAbs(a.Log) {
-			return a.Log
-		}
-		return filepath.Join(config.StateDir(), a.Log)
-	case detached:
+	if a.Log == "" && detached {
 		return filepath.Join(config.StateDir(), "agent.log")
 	}
-	return ""
+	return a.Log
 }
 
 // Open opens the log. When detached, what this process prints on standard error, the

@@ -45,11 +45,8 @@ func TestPath(t *testing.T) {
 	}{
 		{"", false, ""},
 		{"", true, filepath.Join(state, "pasvport", "agent.log")},
-		{"stderr", false, ""},
-		{"stderr", true, filepath.Join(state, "pasvport", "agent.log")},
 		{filepath.Join(state, "x.log"), false, filepath.Join(state, "x.log")},
 		{filepath.Join(state, "x.log"), true, filepath.Join(state, "x.log")},
-		{"x.log", true, filepath.Join(state, "pasvport", "x.log")},
 	} {
 		if got := Path(config.Agent{Log: test.log}, test.detached); got != test.want {
 			t.Errorf("log = %q, detached %v: got %q, want %q", test.log, test.detached, got, test.want)

@@ -24,17 +24,14 @@ type File struct {
 type Agent struct {
 	// Metrics is the loopback address, host:port, where Prometheus can scrape; "" for none.
 	Metrics string `toml:"metrics,omitempty"`
-	// Log is the file to log to; "" and LogStderr are standard error, or agent.log in
-	// StateDir if the agent runs in the background.
+	// Log is the absolute name of the file to log to; "" is standard error, or agent.log
+	// in StateDir if the agent runs in the background.
 	Log string `toml:"log,omitempty"`
 	// LogFormat is text or json; "" is text.
 	LogFormat string `toml:"log_format,omitempty"`
 	// LogLevel is debug, info, warn or error; "" is info.
 	LogLevel string `toml:"log_level,omitempty"`
 }
-
-// LogStderr is no file's name.
-const LogStderr = "stderr"
 
 // An Error is all that is wrong with a configuration file, in the order of its lines.
 type Error struct {

@@ -29,7 +29,6 @@ func TestLoad(t *testing.T) {
 		{"inline", "tunnel = { a = { host = 'x' }, 'b.c' = {} }", map[string]Tunnel{"a": {Host: "x"}, "b.c": {Host: "b.c"}}, Agent{}},
 		{"Windows' line ends", "[tunnel.a]\r\nhost = 'x'\r\n", map[string]Tunnel{"a": {Host: "x"}}, Agent{}},
 		{"byte order mark", "\ufeff[tunnel.a]\n", map[string]Tunnel{"a": {Host: "a"}}, Agent{}},
-		{"no file", "[agent]\nlog = 'stderr'\n", map[string]Tunnel{}, Agent{Log: "stderr"}},
 		{"everything", `[tunnel.a]
 host = "h"
 listen = "*:0"

@@ -206,7 +206,7 @@ func (r *reader) text(key string, value any) (string, error) {
 	if text == "" {
 		return "", errors.New("is empty; leave it out")
 	}
-	if ssh, ok := files[key]; ok && !(key == "log" && text == LogStderr) {
+	if ssh, ok := files[key]; ok {
 		text = r.name(text, ssh)
 	}
 	return text, nil
