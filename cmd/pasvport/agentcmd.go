@@ -26,16 +26,9 @@ import (
 )
 
 func newAgentCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "agent",
-		Short: "Run or stop the background agent itself",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usagef("agent takes run or stop", "pasvport up NAME starts one where none runs")
-		},
-	}
-	cmd.AddCommand(newAgentRunCmd(), newAgentStopCmd())
-	return cmd
+	return group("agent", "Run or stop the background agent itself",
+		"agent runs or stops the background agent itself. \"pasvport up NAME\" starts one where none runs.",
+		newAgentRunCmd(), newAgentStopCmd())
 }
 
 func newAgentRunCmd() *cobra.Command {
@@ -49,7 +42,8 @@ with their grace; a second one does not wait. SIGHUP reads config.toml again.
 
 It logs to standard error, or where [agent] in config.toml says. systemd is told
 when it is ready, and may pass it the sockets that it is to listen on.`,
-		Args: cobra.NoArgs,
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runAgent(cmd.Context(), away, cmd.OutOrStdout())
 		},
@@ -61,9 +55,10 @@ when it is ready, and may pass it the sockets that it is to listen on.`,
 
 func newAgentStopCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "stop",
-		Short: "Close all tunnels and end the agent",
-		Args:  cobra.NoArgs,
+		Use:               "stop",
+		Short:             "Close all tunnels and end the agent",
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			agent, err := connectAgent()
 			if err != nil {

@@ -30,25 +30,12 @@ nothing, as TOML; of the tunnel NAME alone if that is given. A running agent may
 not have read the file's last changes yet: "pasvport reload" has it do so.`
 
 func newConfigCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "config",
-		Short: "Find, check and show config.toml",
-		Long:  configHelp,
-		Args:  cobra.ArbitraryArgs,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return usagef(fmt.Sprintf("config wants path, check or show, got %q", args), "pasvport config --help tells what they do",
-				"a host of this name is reached as user@config, or as pasvport -- config")
-		},
-	}
 	path := &cobra.Command{
 		Use:               "path",
 		Short:             "Print where config.toml belongs",
-		Args:              cobra.ArbitraryArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("config path takes no arguments")
-			}
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), config.Path())
 			return err
 		},
@@ -78,8 +65,7 @@ func newConfigCmd() *cobra.Command {
 			return showConfig(cmd, args)
 		},
 	}
-	cmd.AddCommand(path, check, show)
-	return cmd
+	return group("config", "Find, check and show config.toml", configHelp, path, check, show)
 }
 
 // checkConfig tells each problem of the file at path, or how many tunnels are in it.

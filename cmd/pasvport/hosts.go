@@ -48,14 +48,11 @@ func newHostsCmd(o *options) *cobra.Command {
 		Use:               "hosts",
 		Short:             "List the hosts of the SSH configuration",
 		Long:              hostsHelp,
-		Args:              cobra.ArbitraryArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(cmd.Flags()); err != nil {
 				return err
-			}
-			if len(args) > 0 {
-				return usagef("hosts takes no arguments", "a host of this name is reached as user@hosts, or as pasvport -- hosts")
 			}
 			rows, err := o.hosts()
 			if err != nil {

@@ -24,10 +24,11 @@ func newLogsCmd() *cobra.Command {
 	var follow bool
 	var lines int
 	cmd := &cobra.Command{
-		Use:   "logs",
-		Short: "Print the background agent's log",
-		Long:  logsHelp,
-		Args:  cobra.NoArgs,
+		Use:               "logs",
+		Short:             "Print the background agent's log",
+		Long:              logsHelp,
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if lines < 0 {
 				return usagef(fmt.Sprintf("-n %d is negative", lines))

@@ -23,36 +23,20 @@ Its log is shown by "journalctl --user -u pasvport". Settings of the service of
 your own: "systemctl --user edit pasvport".`
 
 func newServiceCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "service",
-		Short: "Have systemd start the agent at login",
-		Long:  serviceHelp,
-		Args:  cobra.ArbitraryArgs,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return usagef(fmt.Sprintf("service wants install, uninstall or status, got %q", args), "pasvport service --help tells what they do",
-				"a host of this name is reached as user@service, or as pasvport -- service")
-		},
-	}
-	cmd.AddCommand(
+	return group("service", "Have systemd start the agent at login", serviceHelp,
 		newServiceVerb("install", "Install the service, enable it and start it", installService),
 		newServiceVerb("uninstall", "Stop the service and remove it", uninstallService),
 		newServiceVerb("status", "Tell how the service is; 0 only if it is active", printServiceStatus),
 	)
-	return cmd
 }
 
 func newServiceVerb(name, short string, do func(ctx context.Context, stdout io.Writer) error) *cobra.Command {
 	return &cobra.Command{
 		Use:               name,
 		Short:             short,
-		Args:              cobra.ArbitraryArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("service " + name + " takes no arguments")
-			}
-			return do(cmd.Context(), cmd.OutOrStdout())
-		},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return do(cmd.Context(), cmd.OutOrStdout()) },
 	}
 }
 

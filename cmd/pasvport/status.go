@@ -31,12 +31,9 @@ func newStatusCmd(status func(context.Context) (*api.Status, error)) *cobra.Comm
 		Use:               "status",
 		Short:             "Show the tunnels of the background agent",
 		Long:              statusHelp,
-		Args:              cobra.ArbitraryArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("status takes no arguments", "a host of this name is reached as user@status, or as pasvport -- status")
-			}
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := status(cmd.Context())
 			if err != nil {
 				return err

@@ -30,12 +30,9 @@ func newTopCmd(source func() (top.Source, error)) *cobra.Command {
 		Use:               "top",
 		Short:             "Watch tunnels, sessions and transfers live",
 		Long:              topHelp,
-		Args:              cobra.ArbitraryArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("top takes no arguments", "a host of this name is reached as user@top, or as pasvport -- top")
-			}
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			in, out := cmd.InOrStdin(), cmd.OutOrStdout()
 			if !isTerminal(in) || !isTerminal(out) {
 				return usagef("top needs a terminal", "`pasvport status` shows the same once, with --json for programs")

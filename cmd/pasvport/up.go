@@ -31,14 +31,10 @@ func newUpCmd(o *options) *cobra.Command {
 		Long:  upHelp,
 		Example: `  pasvport up prod
   pasvport up -L 2122:10.0.0.5 anna@prod`,
-		Args:              cobra.ArbitraryArgs,
+		Args:              oneTunnel,
 		ValidArgsFunction: o.completeHost(cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := oneName(cmd, args)
-			if err != nil {
-				return err
-			}
-			return o.up(cmd.Context(), name, cmd.Flags(), cmd.OutOrStdout())
+			return o.up(cmd.Context(), args[0], cmd.Flags(), cmd.OutOrStdout())
 		},
 	}
 }
@@ -49,18 +45,14 @@ func newRestartCmd(o *options) *cobra.Command {
 		Short: "Close a tunnel and open it again",
 		Long: `restart closes a tunnel of the background agent's and opens it again, with what its
 flags change. Transfers have their grace. What has to be asked is asked here.`,
-		Args:              cobra.ArbitraryArgs,
+		Args:              oneTunnel,
 		ValidArgsFunction: completeTunnel,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := oneName(cmd, args)
-			if err != nil {
-				return err
-			}
 			agent, err := connectAgent()
 			if err != nil {
 				return err
 			}
-			return o.opened(cmd.Context(), agent.Restart, name, cmd.Flags(), cmd.OutOrStdout())
+			return o.opened(cmd.Context(), agent.Restart, args[0], cmd.Flags(), cmd.OutOrStdout())
 		},
 	}
 }
@@ -72,18 +64,14 @@ func newDownCmd() *cobra.Command {
 		Long: `down closes a tunnel. Its idle FTP sessions end at once, transfers under way have
 their grace (10 s, or what --grace said). A tunnel of config.toml is opened again by
 "pasvport up", or with the next agent if it starts by itself.`,
-		Args:              cobra.ArbitraryArgs,
+		Args:              oneTunnel,
 		ValidArgsFunction: completeTunnel,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := oneName(cmd, args)
-			if err != nil {
-				return err
-			}
 			agent, err := connectAgent()
 			if err != nil {
 				return err
 			}
-			_, err = agent.Down(cmd.Context(), name)
+			_, err = agent.Down(cmd.Context(), args[0])
 			return err
 		},
 	}
@@ -97,7 +85,8 @@ func newReloadCmd() *cobra.Command {
 are not touched, not even their sessions; changed ones that are open are opened
 anew, new ones with autostart are opened, and those that are gone are closed. A file with an
 error in it changes nothing.`,
-		Args: cobra.NoArgs,
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			agent, err := connectAgent()
 			if err != nil {
@@ -118,14 +107,6 @@ error in it changes nothing.`,
 			return nil
 		},
 	}
-}
-
-// oneName is the tunnel that the command line names.
-func oneName(cmd *cobra.Command, args []string) (string, error) {
-	if len(args) != 1 || args[0] == "" {
-		return "", usagef(cmd.Name()+" takes one tunnel", fmt.Sprintf("for example: pasvport %s prod", cmd.Name()))
-	}
-	return args[0], nil
 }
 
 // up has the agent open a tunnel; it starts the agent where none runs.
