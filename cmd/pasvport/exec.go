@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
@@ -115,7 +114,7 @@ func runCommand(command []string, url string) error {
 	}
 	go func() { // it lives as long as the program
 		for sig := range signals {
-			if sig != os.Interrupt || !term.IsTerminal(int(os.Stdin.Fd())) { // Ctrl-C is for both
+			if sig != os.Interrupt || !isTerminal(os.Stdin) { // Ctrl-C is for both
 				cmd.Process.Signal(sig)
 			}
 		}

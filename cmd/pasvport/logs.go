@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/agentlog"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/view"
@@ -71,7 +69,7 @@ func showLog(ctx context.Context, path string, lines int, follow bool, stdout io
 		return fmt.Errorf("reading the agent's log: %w", err)
 	}
 	defer tail.Close()
-	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(stdout) {
 		stdout = clean{stdout}
 	}
 	text, err := tail.Last(lines)

@@ -71,15 +71,13 @@ func (o *options) parseForwards(bind string) ([]config.Forward, error) {
 // serving is a tunnel with its listeners.
 type serving struct {
 	config.Tunnel
-	with    means
-	log     *slog.Logger
-	tls     *tls.Config // towards the FTP server; nil for none
-	host    *sshconf.Host
-	ssh     *tunnel.Tunnel
-	prompts *prompt.Asker // nil where there is nobody to ask
-	unmet   *unmet
-	jump    func(hop string) (*sshconf.Host, error)
-	links   []link
+	means
+	tls   *tls.Config // towards the FTP server; nil for none
+	host  *sshconf.Host
+	ssh   *tunnel.Tunnel
+	unmet *unmet
+	jump  func(hop string) (*sshconf.Host, error)
+	links []link
 }
 
 // link is one -L at work.
@@ -129,7 +127,6 @@ func (o *options) means(stderr io.Writer, trace func(tunnel.Stage)) means {
 // prepare resolves the destination and connects nothing yet. The tunnel is the
 // caller's to close.
 func (o *options) prepare(destination string, with means) (*serving, error) {
-	log := with.log
 	tlsConfig, err := tlsConfig(&o.Tunnel)
 	if err != nil {
 		return nil, err
@@ -140,9 +137,9 @@ func (o *options) prepare(destination string, with means) (*serving, error) {
 		return nil, err
 	}
 	if o.TLSInsecure {
-		log.Warn("--tls-insecure: any certificate of the FTP server's is taken")
+		with.log.Warn("--tls-insecure: any certificate of the FTP server's is taken")
 	}
-	s := &serving{Tunnel: o.Tunnel, with: with, log: log, tls: tlsConfig, host: host, prompts: with.prompts, unmet: newUnmet(log)}
+	s := &serving{Tunnel: o.Tunnel, means: with, tls: tlsConfig, host: host, unmet: newUnmet(with.log)}
 	s.unmet.add(host)
 	s.jump = func(hop string) (*sshconf.Host, error) {
 		h, err := resolver.Jump(hop)
@@ -152,7 +149,7 @@ func (o *options) prepare(destination string, with means) (*serving, error) {
 		return h, err
 	}
 	opts := with.tunnel
-	opts.Jump, opts.Logger = s.jump, log
+	opts.Jump, opts.Logger = s.jump, s.log
 	if o.ViaSSH {
 		opts.SSH = o.sshArgs(destination)
 	}
@@ -277,8 +274,8 @@ func (s *serving) mux(remote ftpmux.Remote, addr string) *ftpmux.Mux {
 		TLS:      s.tls,
 		AllowFXP: s.AllowFXP,
 		Grace:    s.grace(),
-		IDs:      s.with.ids,
-		Ended:    s.with.ended,
+		IDs:      s.ids,
+		Ended:    s.ended,
 		Logger:   s.log,
 	}
 }

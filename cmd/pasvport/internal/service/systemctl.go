@@ -53,20 +53,9 @@ func systemctl(ctx context.Context, args ...string) (string, error) {
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return "", &CommandError{strings.Join(cmd.Args, " "), oneLine(stderr.String()), err}
+		return "", &CommandError{strings.Join(cmd.Args, " "), strings.Join(strings.Fields(stderr.String()), " "), err}
 	}
 	return stdout.String(), nil
-}
-
-// oneLine joins what systemctl says on several lines.
-func oneLine(text string) string {
-	var lines []string
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, " ")
 }
 
 // findManager looks that there is a manager to speak to.
