@@ -42,7 +42,7 @@ func TestReportForPeople(t *testing.T) {
 	r.stage(tunnel.Stage{Host: "prod", Name: "auth", Detail: "too late"})
 	want := `ok    bastion: DNS             192.0.2.1
 ok    bastion: TCP             192.0.2.1:22
-ok    bastion: host key        known [31m
+ok    bastion: host key        known?[31m
 ok    bastion: authentication
 ok    prod: TCP                through bastion
 FAIL  prod: host key           host key of 10.0.0.5 (ssh-ed25519 SHA256:x) is refused: no
@@ -96,7 +96,7 @@ func TestReportForPrograms(t *testing.T) {
 	}
 	want := `bastion,dns,ok,192.0.2.1,,
 bastion,tcp,ok,192.0.2.1:22,,
-bastion,hostkey,ok,known [31m,,
+bastion,hostkey,ok,known?[31m,,
 bastion,auth,ok,,,
 prod,tcp,ok,through bastion,,
 prod,hostkey,ok,known,,

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/view"
@@ -56,17 +54,4 @@ func printStatus(w io.Writer, s *api.Status, asJSON bool) error {
 		return printJSON(w, s)
 	}
 	return view.Table(w, s, time.Now(), terminalWidth(w))
-}
-
-// terminalWidth is that of the terminal that w is, 0 if it is none.
-func terminalWidth(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
 }

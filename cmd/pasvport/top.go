@@ -1,10 +1,7 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/top"
 )
@@ -44,10 +41,4 @@ func newTopCmd(source func() (top.Source, error)) *cobra.Command {
 			return top.Run(cmd.Context(), s, in, out)
 		},
 	}
-}
-
-// isTerminal tells whether a stream is one.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
