@@ -58,9 +58,6 @@ func newCheckCmd(o *options) *cobra.Command {
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: o.completeHost(cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(cmd.Flags()); err != nil {
-				return err
-			}
 			if len(args) != 1 {
 				return usagef("check takes one host", "for example: pasvport check prod; a host of this name is reached as user@check, or as pasvport -- check")
 			}

@@ -34,9 +34,6 @@ func newExecCmd(o *options) *cobra.Command {
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: o.completeHost(cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(cmd.Flags()); err != nil {
-				return err
-			}
 			if cmd.ArgsLenAtDash() != 1 || len(args) < 2 {
 				return usagef("exec takes one host, then --, then a command", "for example: pasvport exec prod -- lftp {}")
 			}

@@ -49,9 +49,6 @@ func newHostsCmd(o *options) *cobra.Command {
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(cmd.Flags()); err != nil {
-				return err
-			}
 			rows, err := o.hosts()
 			if err != nil {
 				return err

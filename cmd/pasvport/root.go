@@ -40,10 +40,8 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return o.check(cmd.Flags()) },
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(cmd.Flags()); err != nil {
-				return err
-			}
 			switch {
 			case len(args) == 0:
 				return usagef("no host given", "pasvport --help tells what it takes")
@@ -76,8 +74,9 @@ func newRootCmd() *cobra.Command {
 	}
 	cmd.AddCommand(newExecCmd(&o), newCheckCmd(&o), newHostsCmd(&o), newFlagsTopic())
 	for _, c := range agent {
-		if c.Name() != "up" && c.Name() != "restart" {
-			c.PersistentPreRunE = refuseTunnelFlags
+		c.PersistentPreRunE = refuseTunnelFlags
+		if c.Name() == "up" || c.Name() == "restart" {
+			c.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return refuse(cmd.Flags()) }
 		}
 	}
 	cmd.AddCommand(agent...)

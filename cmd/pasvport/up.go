@@ -111,9 +111,6 @@ error in it changes nothing.`,
 
 // up has the agent open a tunnel; it starts the agent where none runs.
 func (o *options) up(ctx context.Context, name string, f *pflag.FlagSet, stdout io.Writer) error {
-	if err := refuse(f); err != nil {
-		return err
-	}
 	agent, err := startAgent(ctx)
 	if err != nil {
 		return err
@@ -124,9 +121,6 @@ func (o *options) up(ctx context.Context, name string, f *pflag.FlagSet, stdout 
 // opened asks the agent for a tunnel, answers its questions, and tells where the
 // tunnel is.
 func (o *options) opened(ctx context.Context, open func(context.Context, string, api.Opening, api.Ask) (*api.Tunnel, error), name string, f *pflag.FlagSet, stdout io.Writer) error {
-	if err := refuse(f); err != nil {
-		return err
-	}
 	settings, err := o.given(f)
 	if err != nil {
 		return err
