@@ -2,11 +2,21 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/top"
 )
+
+// socketPath is where the agent answers.
+func socketPath() string { return filepath.Join(config.RuntimeDir(), "agent.sock") }
+
+// connectAgent returns the running agent, or tells that there is none.
+func connectAgent() (*api.Client, error) {
+	agent := api.New(socketPath())
+	return agent, agent.Ping()
+}
 
 // agentStatus is what the running agent knows.
 func agentStatus(ctx context.Context) (*api.Status, error) {
@@ -19,6 +29,3 @@ func agentStatus(ctx context.Context) (*api.Status, error) {
 
 // agentSource is the running agent as top looks at it.
 func agentSource() (top.Source, error) { return connectAgent() }
-
-// loadConfig reads config.toml.
-func loadConfig() (*config.File, error) { return config.Load(config.Path()) }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,4 +58,31 @@ func (o *options) completeFlags(cmd *cobra.Command) {
 	for _, name := range []string{"listen", "port", "login", "option", "grace", "tls-server-name"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
+}
+
+// completeTunnel offers the agent's tunnels.
+func completeTunnel(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	if agent, err := connectAgent(); err == nil {
+		if status, err := agent.Status(cmd.Context()); err == nil {
+			for _, t := range status.Tunnels {
+				if strings.HasPrefix(t.Name, word) {
+					names = append(names, t.Name)
+				}
+			}
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeConfigured offers the tunnels of config.toml.
+func completeConfigured(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	file, err := loadConfig()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return slices.Sorted(maps.Keys(file.Tunnels)), cobra.ShellCompDirectiveNoFileComp
 }

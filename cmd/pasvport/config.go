@@ -122,11 +122,5 @@ func noTunnel(file *config.File, name string) error {
 	return usagef(text, fmt.Sprintf("there are %q", names))
 }
 
-// completeConfigured offers the tunnels of config.toml.
-func completeConfigured(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	file, err := loadConfig()
-	if err != nil || len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return slices.Sorted(maps.Keys(file.Tunnels)), cobra.ShellCompDirectiveNoFileComp
-}
+// loadConfig reads config.toml.
+func loadConfig() (*config.File, error) { return config.Load(config.Path()) }

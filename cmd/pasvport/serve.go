@@ -10,8 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -160,30 +158,6 @@ func (o *options) prepare(destination string, with means) (*serving, error) {
 	return s, nil
 }
 
-// resolve reads the configuration for destination.
-func resolve(resolver *sshconf.Resolver, destination string) (*sshconf.Host, error) {
-	host, err := resolver.Resolve(destination)
-	if is[*sshconf.RefusedError](err) {
-		return nil, usagef(err.Error(), "RefuseConnection is there on purpose; ask whoever wrote it")
-	} else if err != nil {
-		return nil, usagef(err.Error(), sameFiles(resolver, destination, err)...)
-	}
-	return host, nil
-}
-
-// sameFiles tells how to ask ssh about an error in the configuration. What is
-// wrong in the command line needs no second opinion.
-func sameFiles(resolver *sshconf.Resolver, destination string, err error) []string {
-	if e, ok := errors.AsType[*sshconf.SyntaxError](err); ok && e.Line == 0 {
-		return nil
-	}
-	file := ""
-	if resolver.File != "" {
-		file = fmt.Sprintf("-F %q ", resolver.File)
-	}
-	return []string{fmt.Sprintf("`ssh %s-G %s` reads the same files", file, destination)}
-}
-
 // start makes the SSH connection, looks whether FTP servers answer behind it,
 // and only then listens. The end of ctx ends the attempt.
 func (s *serving) start(ctx context.Context, forwards []config.Forward) error {
@@ -295,46 +269,6 @@ func (s *serving) serve(ctx context.Context) error {
 		group.Go(func() error { return l.mux.Serve(ctx, l.ln) })
 	}
 	return group.Wait()
-}
-
-// stopOnSignal returns a context that the first signal to stop ends; a second one
-// takes the SSH connection away from what has still its grace.
-func (s *serving) stopOnSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	return stopOnSignal(ctx, func() { s.ssh.Close() })
-}
-
-// stopOnSignal returns a context that the first signal to stop ends; each further one
-// calls again.
-func stopOnSignal(ctx context.Context, again func()) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	signals := stopSignals()
-	go func() {
-		for n := 1; ; n++ {
-			if _, ok := <-signals; !ok {
-				return
-			}
-			cancel()
-			if n > 1 {
-				again()
-			}
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(signals)
-		cancel()
-	}
-}
-
-// stopSignals are those that ask the program to end. A hang-up that was
-// ignored before us, as under nohup, stays ignored.
-func stopSignals() chan os.Signal {
-	c := make(chan os.Signal, 2)
-	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(c, syscall.SIGHUP)
-	}
-	return c
 }
 
 // grace is how long transfers may go on after a stop.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -69,3 +71,27 @@ func (o *options) sshArgs(destination string) []string {
 
 // maxVerbosity is the most that ssh has.
 const maxVerbosity = 3
+
+// resolve reads the configuration for destination.
+func resolve(resolver *sshconf.Resolver, destination string) (*sshconf.Host, error) {
+	host, err := resolver.Resolve(destination)
+	if is[*sshconf.RefusedError](err) {
+		return nil, usagef(err.Error(), "RefuseConnection is there on purpose; ask whoever wrote it")
+	} else if err != nil {
+		return nil, usagef(err.Error(), sameFiles(resolver, destination, err)...)
+	}
+	return host, nil
+}
+
+// sameFiles tells how to ask ssh about an error in the configuration. What is
+// wrong in the command line needs no second opinion.
+func sameFiles(resolver *sshconf.Resolver, destination string, err error) []string {
+	if e, ok := errors.AsType[*sshconf.SyntaxError](err); ok && e.Line == 0 {
+		return nil
+	}
+	file := ""
+	if resolver.File != "" {
+		file = fmt.Sprintf("-F %q ", resolver.File)
+	}
+	return []string{fmt.Sprintf("`ssh %s-G %s` reads the same files", file, destination)}
+}

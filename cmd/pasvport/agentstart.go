@@ -18,15 +18,6 @@ import (
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 )
 
-// socketPath is where the agent answers.
-func socketPath() string { return filepath.Join(config.RuntimeDir(), "agent.sock") }
-
-// connectAgent returns the running agent, or tells that there is none.
-func connectAgent() (*api.Client, error) {
-	agent := api.New(socketPath())
-	return agent, agent.Ping()
-}
-
 // How long an agent may take to start, or to end if it is about to.
 const (
 	agentPatience = 15 * time.Second

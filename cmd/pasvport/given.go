@@ -1,0 +1,56 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
+)
+
+// given is what the command line says of a tunnel, and nil where it says nothing.
+// Files are named from the root on, for the agent is somewhere else.
+func (o *options) given(f *pflag.FlagSet) (*config.Tunnel, error) {
+	text, err := json.Marshal(o.Tunnel)
+	if err != nil {
+		return nil, err
+	}
+	var all, said map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, err
+	}
+	said = make(map[string]json.RawMessage)
+	f.Visit(func(flag *pflag.Flag) {
+		if key := strings.ReplaceAll(flag.Name, "-", "_"); all[key] != nil {
+			said[key] = all[key]
+		}
+	})
+	if len(said) == 0 {
+		return nil, nil
+	}
+	if text, err = json.Marshal(said); err != nil {
+		return nil, err
+	}
+	t := new(config.Tunnel)
+	if err := json.Unmarshal(text, t); err != nil {
+		return nil, err
+	}
+	for i, file := range t.Identity {
+		t.Identity[i] = fromRoot(file)
+	}
+	t.SSHConfig, t.TLSCA = fromRoot(t.SSHConfig), fromRoot(t.TLSCA)
+	return t, nil
+}
+
+// fromRoot makes a file's name absolute. What ssh expands is left to it.
+func fromRoot(file string) string {
+	if file == "" || file == "none" || strings.HasPrefix(file, "~") || strings.HasPrefix(file, "%") || strings.HasPrefix(file, "${") {
+		return file
+	}
+	if abs, err := filepath.Abs(file); err == nil {
+		return abs
+	}
+	return file
+}
