@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"path/filepath"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -37,20 +37,13 @@ func (o *options) given(f *pflag.FlagSet) (*config.Tunnel, error) {
 	if err := json.Unmarshal(text, t); err != nil {
 		return nil, err
 	}
+	here, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
 	for i, file := range t.Identity {
-		t.Identity[i] = fromRoot(file)
+		t.Identity[i] = config.Absolute(file, here, true)
 	}
-	t.SSHConfig, t.TLSCA = fromRoot(t.SSHConfig), fromRoot(t.TLSCA)
+	t.SSHConfig, t.TLSCA = config.Absolute(t.SSHConfig, here, true), config.Absolute(t.TLSCA, here, false)
 	return t, nil
-}
-
-// fromRoot makes a file's name absolute. What ssh expands is left to it.
-func fromRoot(file string) string {
-	if file == "" || file == "none" || strings.HasPrefix(file, "~") || strings.HasPrefix(file, "%") || strings.HasPrefix(file, "${") {
-		return file
-	}
-	if abs, err := filepath.Abs(file); err == nil {
-		return abs
-	}
-	return file
 }

@@ -207,7 +207,7 @@ func (r *reader) text(key string, value any) (string, error) {
 		return "", errors.New("is empty; leave it out")
 	}
 	if ssh, ok := files[key]; ok {
-		text = r.name(text, ssh)
+		text = Absolute(text, r.dir, ssh)
 	}
 	return text, nil
 }
@@ -241,19 +241,6 @@ func duration(value any) (*Duration, error) {
 		return nil, fmt.Errorf(`%q is no duration, such as "10s"`, text)
 	}
 	return (*Duration)(&d), nil
-}
-
-// name is a file's, from the root on. What ssh expands is left to it.
-func (r *reader) name(text string, ssh bool) string {
-	switch {
-	case strings.HasPrefix(text, "~/"):
-		return filepath.Join(home(), text[2:])
-	case filepath.IsAbs(text):
-		return text
-	case ssh && (text == "none" || strings.HasPrefix(text, "~") || strings.HasPrefix(text, "%") || strings.HasPrefix(text, "${")):
-		return text
-	}
-	return filepath.Join(r.dir, text)
 }
 
 // kind is what a value is, for people.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 )
 
 // Each folder of pasvport's has this name.
@@ -43,6 +44,20 @@ func MakeRuntimeDir() error {
 		return fmt.Errorf("%s is no folder; pasvport makes one there when it is gone", dir)
 	}
 	return keepOthersOut(dir, info)
+}
+
+// Absolute is the name of a file from the root on, for who is in another folder than
+// dir. What ssh expands is left to it, where ssh reads the name; "" stays "".
+func Absolute(name, dir string, ssh bool) string {
+	switch {
+	case name == "", filepath.IsAbs(name):
+		return name
+	case strings.HasPrefix(name, "~/"):
+		return filepath.Join(home(), name[2:])
+	case ssh && (name == "none" || strings.HasPrefix(name, "~") || strings.HasPrefix(name, "%") || strings.HasPrefix(name, "${")):
+		return name
+	}
+	return filepath.Join(dir, name)
 }
 
 // absolute is the variable's value; "" if it is no absolute path, which programs are to
