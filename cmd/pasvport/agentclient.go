@@ -6,7 +6,6 @@ import (
 
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/api"
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
-	"github.com/pasvport/pasvport/cmd/pasvport/internal/top"
 )
 
 // socketPath is where the agent answers.
@@ -26,6 +25,3 @@ func agentStatus(ctx context.Context) (*api.Status, error) {
 	}
 	return agent.Status(ctx)
 }
-
-// agentSource is the running agent as top looks at it.
-func agentSource() (top.Source, error) { return connectAgent() }

@@ -31,6 +31,11 @@ is reached as user@NAME, or as "pasvport -- NAME".
 
 const flagsHelp = `The flags of a tunnel go with pasvport HOST, exec, check, up and restart. In
 config.toml each has a key of the same name, with _ for -.
+
+%s
+pasvport HOST alone has:
+
+%s
 `
 
 const codesHelp = `Exit codes: 0 all went well, or stopped as asked; 1 something failed; 2 bad
@@ -42,7 +47,7 @@ func newFlagsTopic() *cobra.Command {
 	topic := &cobra.Command{Use: "flags", Short: "The flags of a tunnel, and exit codes", Hidden: true}
 	topic.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		root := cmd.Root()
-		cmd.Printf("%s\n%s\n%s", flagsHelp, root.Flags().FlagUsagesWrapped(wide), codesHelp)
+		cmd.Printf(flagsHelp+codesHelp, root.PersistentFlags().FlagUsagesWrapped(wide), root.LocalNonPersistentFlags().FlagUsagesWrapped(wide))
 	})
 	return topic
 }

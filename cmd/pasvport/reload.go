@@ -13,8 +13,8 @@ func newReloadCmd() *cobra.Command {
 		Short: "Have the background agent read config.toml again",
 		Long: `reload has the background agent read config.toml again. Tunnels that are as before
 are not touched, not even their sessions; changed ones that are open are opened
-anew, new ones with autostart are opened, and those that are gone are closed. A file with an
-error in it changes nothing.`,
+anew, new ones with autostart are opened, and those that are gone are closed. A file
+with an error in it changes nothing.`,
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -70,7 +70,7 @@ func newRootCmd() *cobra.Command {
 	setHelp(cmd)
 	agent := []*cobra.Command{
 		newUpCmd(&o), newDownCmd(), newRestartCmd(&o), newReloadCmd(),
-		newStatusCmd(agentStatus), newTopCmd(agentSource), newLogsCmd(), newConfigCmd(), newServiceCmd(), newAgentCmd(),
+		newStatusCmd(agentStatus), newTopCmd(), newLogsCmd(), newConfigCmd(), newServiceCmd(), newAgentCmd(),
 	}
 	cmd.AddCommand(newExecCmd(&o), newCheckCmd(&o), newHostsCmd(&o), newFlagsTopic())
 	for _, c := range agent {
@@ -113,9 +113,9 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&o.AllowFXP, "allow-fxp", false, "let clients send data to another host, by PORT or EPRT; this machine connects there, outside the tunnel and in plain")
 	o.addTLS(f)
 	o.Grace = new(config.Duration)
-	f.DurationVar((*time.Duration)(o.Grace), "grace", 2*time.Second, "how long transfers may go on after Ctrl-C")
+	f.DurationVar((*time.Duration)(o.Grace), "grace", 2*time.Second, "how long transfers may go on when the tunnel is closed; 10s in the background")
 	f.BoolVar(&o.ViaSSH, "via-ssh", false, "let the system's ssh make the connection and log in, with these flags and questions of its own")
-	f.CountVarP(&o.Verbose, "verbose", "v", "tell what happens; twice: the whole conversation, without passwords")
+	f.CountVarP(&o.Verbose, "verbose", "v", "tell of sessions and transfers; twice: the whole conversation, without passwords")
 	for _, name := range habits {
 		f.BoolP(name, name, false, "accepted for ssh's sake")
 		f.MarkHidden(name)

@@ -21,8 +21,7 @@ Keys:
 It keeps asking when the agent is away. NO_COLOR in the environment takes the
 colours out.`
 
-// newTopCmd makes the command; source finds the agent.
-func newTopCmd(source func() (top.Source, error)) *cobra.Command {
+func newTopCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:               "top",
 		Short:             "Watch tunnels, sessions and transfers live",
@@ -34,11 +33,11 @@ func newTopCmd(source func() (top.Source, error)) *cobra.Command {
 			if !isTerminal(in) || !isTerminal(out) {
 				return usagef("top needs a terminal", "`pasvport status` shows the same once, with --json for programs")
 			}
-			s, err := source()
+			agent, err := connectAgent()
 			if err != nil {
 				return err
 			}
-			return top.Run(cmd.Context(), s, in, out)
+			return top.Run(cmd.Context(), agent, in, out)
 		},
 	}
 }
