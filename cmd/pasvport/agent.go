@@ -9,7 +9,7 @@ func newAgentCmd() *cobra.Command {
 }
 
 func newAgentRunCmd() *cobra.Command {
-	var away bool
+	var detached bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent in the foreground, for service managers and containers",
@@ -22,10 +22,10 @@ when it is ready, and may pass it the sockets that it is to listen on.`,
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runAgent(cmd.Context(), away, cmd.OutOrStdout())
+			return runAgent(cmd.Context(), detached, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().BoolVar(&away, "detached", false, "started by pasvport up: log to the state directory, say on standard output when ready")
+	cmd.Flags().BoolVar(&detached, "detached", false, "started by pasvport up: log to the state directory, say on standard output when ready")
 	cmd.Flags().MarkHidden("detached")
 	return cmd
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -24,10 +26,10 @@ import (
 )
 
 // runAgent is the agent. It returns nil when it was told to stop.
-func runAgent(ctx context.Context, away bool, stdout io.Writer) (err error) {
-	told := tellStarter(away, stdout)
+func runAgent(ctx context.Context, detached bool, stdout io.Writer) (err error) {
+	told := tellStarter(detached, stdout)
 	defer func() {
-		if errors.As(err, new(*runningError)) {
+		if errors.Is(err, api.ErrRunning) {
 			told(readiness{Running: true})
 		} else if err != nil {
 			told(readiness{Error: explain(err)})
@@ -45,9 +47,7 @@ func runAgent(ctx context.Context, away bool, stdout io.Writer) (err error) {
 		return err
 	}
 	unlock, err := api.Lock(config.RuntimeDir())
-	if errors.Is(err, api.ErrRunning) {
-		return &runningError{}
-	} else if err != nil {
+	if err != nil {
 		return err
 	}
 	defer unlock()
@@ -55,17 +55,12 @@ func runAgent(ctx context.Context, away bool, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	log, err := agentlog.Open(file.Agent, away)
+	log, err := agentlog.Open(file.Agent, detached)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	ln := passed.Agent
-	if ln == nil {
-		ln, err = api.ListenAt(socketPath(), log.Logger)
-	} else {
-		ln = api.Guard(ln, log.Logger)
-	}
+	ln, err := agentSocket(passed.Agent, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -92,16 +87,24 @@ func runAgent(ctx context.Context, away bool, stdout io.Writer) (err error) {
 	defer stop()
 	log.Info("agent ready", "pid", os.Getpid(), "version", version(), "socket", ln.Addr())
 	told(readiness{})
-	notifier.Ready(p.line())
+	notifier.Ready(p.summary())
 	go notifier.Watchdog(ctx, p.healthy)
 	err = p.agent.Serve(ctx, hurry, ln)
 	log.Info("agent ends", "error", err)
 	return err
 }
 
+// agentSocket is where commands come: what systemd has passed, or else our own.
+func agentSocket(passed net.Listener, log *slog.Logger) (net.Listener, error) {
+	if passed == nil {
+		return api.ListenAt(socketPath(), log)
+	}
+	return api.Guard(passed, log), nil
+}
+
 // tellStarter returns what tells pasvport up how the start went, once.
-func tellStarter(away bool, stdout io.Writer) func(readiness) {
-	if !away {
+func tellStarter(detached bool, stdout io.Writer) func(readiness) {
+	if !detached {
 		return func(readiness) {}
 	}
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // the starter may be gone
@@ -200,11 +203,11 @@ func (p *agentProcess) reload() {
 	if _, err := p.agent.Reload(); err != nil {
 		p.log.Error("config.toml is refused; all is as before", "error", err)
 	}
-	p.notifier.Ready(p.line())
+	p.notifier.Ready(p.summary())
 }
 
-// line is how the tunnels are, for systemctl status.
-func (p *agentProcess) line() string {
+// summary is how the tunnels are, for systemctl status.
+func (p *agentProcess) summary() string {
 	up, all := 0, 0
 	for _, t := range p.agent.Status().Tunnels {
 		all++
@@ -216,7 +219,7 @@ func (p *agentProcess) line() string {
 }
 
 // show tells the service manager how the tunnels are.
-func (p *agentProcess) show() { p.notifier.Status(p.line()) }
+func (p *agentProcess) show() { p.notifier.Status(p.summary()) }
 
 // healthy is the watchdog's question: an agent that hangs does not come back from it.
 func (p *agentProcess) healthy() bool {

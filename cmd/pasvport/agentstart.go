@@ -34,13 +34,12 @@ func startAgent(ctx context.Context) (*api.Client, error) {
 		if !errors.Is(err, api.ErrNoAgent) {
 			return agent, err
 		}
-		var running *runningError
-		if err := launch(ctx); errors.As(err, &running) { // it is starting, or ending
+		if err := launch(ctx); errors.Is(err, api.ErrRunning) { // it is starting, or ending
 			select {
 			case <-time.After(agentPause):
 				continue
 			case <-ctx.Done():
-				return nil, running
+				return nil, err
 			}
 		} else if err != nil {
 			return nil, err
@@ -56,7 +55,7 @@ func launch(ctx context.Context) error {
 	}
 	cmd := exec.Command(program, "agent", "run", "--detached")
 	cmd.Dir = filepath.VolumeName(program) + string(filepath.Separator)
-	cmd.SysProcAttr = detached()
+	cmd.SysProcAttr = ownSession()
 	cmd.Env = slices.DeleteFunc(os.Environ(), forService)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -107,14 +106,9 @@ func readReady(r io.ReadCloser) error {
 	}
 	switch {
 	case ready.Running:
-		return &runningError{}
+		return api.ErrRunning
 	case ready.Error != nil:
 		return ready.Error
 	}
 	return nil
 }
-
-// runningError tells that another agent has the lock.
-type runningError struct{}
-
-func (*runningError) Error() string { return "an agent of this user's is running already" }

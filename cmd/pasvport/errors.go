@@ -168,9 +168,7 @@ var advice = []func(error) ([]string, bool){
 	on(func(e *api.Error) []string { return e.Hints }),
 	on(configHints),
 	noAgentHints,
-	on(func(*runningError) []string {
-		return []string{"pasvport status shows it, pasvport agent stop ends it"}
-	}),
+	runningHints,
 	on(hostKeyHints),
 	on(authHints),
 	on(proxyCommandHints),
@@ -206,6 +204,10 @@ func on[E error](advise func(E) []string) func(error) ([]string, bool) {
 		}
 		return advise(e), true
 	}
+}
+
+func runningHints(err error) ([]string, bool) {
+	return []string{"pasvport status shows it, pasvport agent stop ends it"}, errors.Is(err, api.ErrRunning)
 }
 
 func noAgentHints(err error) ([]string, bool) {
