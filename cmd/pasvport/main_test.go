@@ -48,6 +48,7 @@ func greeting() {
 // local address where something listens. Beside testscript's own commands there is
 //
 //	exits CODE command...   run a command that ends with CODE
+//	end-agent               stop the agent, and wait until its process has nothing left to do
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -76,7 +77,10 @@ func TestScript(t *testing.T) {
 			env.Setenv("BUSY", busy.Addr().String())
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":     exits,
+			"end-agent": func(ts *testscript.TestScript, _ bool, _ []string) { stopAgent(ts.MkAbs("run/pasvport/agent.sock")) },
+		},
 	})
 }
 
