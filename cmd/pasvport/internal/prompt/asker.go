@@ -25,7 +25,8 @@ type Asker struct {
 	// Away is asked when nobody attends; nil is nobody.
 	Away tunnel.Prompter
 
-	mu        sync.Mutex // held while a question is asked
+	make      sync.Once
+	held      chan struct{} // takes one, while a question is asked as well
 	attending tunnel.Prompter
 	answers   map[string]*kept // by prompt
 
@@ -45,15 +46,28 @@ func (a *Asker) Attend(p tunnel.Prompter) {
 	if p != nil {
 		a.away.leave()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.hold(context.Background())
+	defer a.release()
 	a.attending = p
 }
 
+// hold waits for the end of a question under way, or of ctx.
+func (a *Asker) hold(ctx context.Context) error {
+	a.make.Do(func() { a.held = make(chan struct{}, 1) })
+	select {
+	case a.held <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *Asker) release() { <-a.held }
+
 // Forget drops the answers that are kept.
 func (a *Asker) Forget() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.hold(context.Background())
+	defer a.release()
 	a.answers = nil
 }
 
@@ -62,8 +76,10 @@ func (a *Asker) Forget() {
 // password at every reconnect locks its user out. An answer is given to nobody if two
 // hosts asked the same, which ports and aliases do not tell apart in a prompt.
 func (a *Asker) Secret(ctx context.Context, prompt string) (string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if err := a.hold(ctx); err != nil {
+		return "", err
+	}
+	defer a.release()
 	k := a.answers[prompt]
 	if a.attending == nil {
 		switch {
@@ -90,8 +106,10 @@ func (a *Asker) Secret(ctx context.Context, prompt string) (string, error) {
 
 // Ask asks; its answers are not kept.
 func (a *Asker) Ask(ctx context.Context, prompt string) (string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if err := a.hold(ctx); err != nil {
+		return "", err
+	}
+	defer a.release()
 	if a.attending == nil {
 		return a.away.ask(ctx, a.Away, tunnel.Prompter.Ask, prompt)
 	}
@@ -136,8 +154,8 @@ func (a *away) leave() {
 
 // OnTerminal tells whether a person attends who sees what the program says.
 func (a *Asker) OnTerminal() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.hold(context.Background())
+	defer a.release()
 	_, ok := a.attending.(*Terminal)
 	return ok
 }
