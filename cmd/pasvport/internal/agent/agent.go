@@ -382,7 +382,7 @@ func (a *Agent) Reload() (*api.Reloaded, error) {
 		case t.line != nil && t.settings.Same(settings):
 			t.settings = settings
 		case t.line != nil:
-			go t.restart(context.Background(), func(t *config.Tunnel) error { *t = settings; return nil }, func() error { t.start(); return nil })
+			go t.restart(context.Background(), a.asConfigured(name), func() error { t.start(); return nil })
 		case a.startsItself(name, settings):
 			t.settings = settings
 			go t.begin()
@@ -392,6 +392,17 @@ func (a *Agent) Reload() (*api.Reloaded, error) {
 	}
 	a.log.Info("configuration reloaded", "added", r.Added, "changed", r.Changed, "removed", r.Removed, "unchanged", len(r.Unchanged))
 	return &r, nil
+}
+
+// asConfigured has a tunnel's settings be those of the newest configuration; a.mu is
+// held when it does.
+func (a *Agent) asConfigured(name string) func(*config.Tunnel) error {
+	return func(t *config.Tunnel) error {
+		if settings, ok := a.file.Tunnels[name]; ok {
+			*t = settings
+		}
+		return nil
+	}
 }
 
 // changed tells those who show it.

@@ -28,10 +28,15 @@ type world struct {
 	mu   sync.Mutex
 	open map[string]int
 	most int
+	last config.Tunnel // of the line made last
 
 	file   atomic.Pointer[config.File]
 	refuse atomic.Bool // connections fail
-	asks   atomic.Bool // ... or ask first
+	asks   atomic.Bool // ... or ask for "secret" first
+
+	away   prompt.Prompter             // nil is nobody
+	greets func(context.Context) error // nil is that they do
+	grace  time.Duration
 }
 
 type fakeLine struct {
@@ -39,21 +44,30 @@ type fakeLine struct {
 	name    string
 	ask     *prompt.Asker
 	changed func(Change)
+	up      atomic.Bool
 	once    sync.Once
 }
 
-func (w *world) line(name string, _ config.Tunnel, ask *prompt.Asker, changed func(Change)) (Line, error) {
+func (w *world) line(name string, settings config.Tunnel, ask *prompt.Asker, changed func(Change)) (Line, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open[name]++
 	w.most = max(w.most, w.open[name])
+	w.last = settings
 	return &fakeLine{w: w, name: name, ask: ask, changed: changed}, nil
 }
 
 func (l *fakeLine) Connect(ctx context.Context) error {
+	if l.up.Load() {
+		return nil
+	}
 	l.changed(Change{State: api.Connecting})
 	if l.w.asks.Load() {
-		if _, err := l.ask.Secret(ctx, "password: "); err != nil {
+		answer, err := l.ask.Secret(ctx, "password: ")
+		if err == nil && answer != "secret" {
+			err = errRefused
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -65,28 +79,36 @@ func (l *fakeLine) Connect(ctx context.Context) error {
 	if l.w.refuse.Load() {
 		return errRefused
 	}
+	l.up.Store(true)
 	l.changed(Change{State: api.Up})
 	return nil
 }
 
-func (l *fakeLine) Greets(ctx context.Context) error { return ctx.Err() }
+func (l *fakeLine) Greets(ctx context.Context) error {
+	if l.w.greets != nil {
+		return l.w.greets(ctx)
+	}
+	return ctx.Err()
+}
 
 func (l *fakeLine) Listen([]net.Listener) error { return nil }
 
 func (l *fakeLine) Serve(ctx context.Context) error {
 	for ctx.Err() == nil {
+		if l.Connect(ctx) == nil {
+			select {
+			case <-time.After(time.Second + rand.N(time.Second)):
+			case <-ctx.Done():
+			}
+		}
+		l.up.Store(false)
 		l.changed(Change{State: api.Reconnecting, Err: errRefused})
 		select {
 		case <-time.After(rand.N(20 * time.Millisecond)):
 		case <-ctx.Done():
 		}
-		l.changed(Change{State: api.Up})
-		select {
-		case <-time.After(rand.N(time.Second)):
-		case <-ctx.Done():
-		}
 	}
-	<-time.After(rand.N(30 * time.Millisecond)) // the grace
+	<-time.After(l.w.grace + rand.N(30*time.Millisecond))
 	l.Close()
 	return nil
 }
@@ -104,16 +126,20 @@ func (l *fakeLine) Show(t *api.Tunnel) { t.SSH = l.name }
 
 func (l *fakeLine) StopSession(int64) bool { return false }
 
-// newWorld returns an agent with fake lines, that is started.
-func newWorld(t *testing.T) (*world, *Agent) {
+// newWorld returns an agent with fake lines, that is started, in a world of its own.
+func newWorld(t *testing.T, own ...func(*world)) (*world, *Agent) {
 	t.Helper()
 	w := &world{open: make(map[string]int)}
+	for _, set := range own {
+		set(w)
+	}
 	w.file.Store(&config.File{Tunnels: map[string]config.Tunnel{"auto": {Host: "auto", Autostart: true}, "kept": {Host: "kept"}}})
 	a := New(Options{
 		Open:    w.line,
 		Explain: func(err error) *api.Error { return &api.Error{Text: err.Error(), Code: 255, Time: time.Now()} },
 		Load:    func() (*config.File, error) { return w.file.Load(), nil },
 		Apply:   func(config.Agent) error { return nil },
+		Away:    func() prompt.Prompter { return w.away },
 		Metrics: func(func() *api.Status) http.Handler { return http.NotFoundHandler() },
 		Logger:  slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

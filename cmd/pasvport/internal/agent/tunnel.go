@@ -23,6 +23,9 @@ type tunnel struct {
 
 	settings   config.Tunnel
 	configured bool
+	downs      int                // how often it was to be closed; what began before ends
+	asOf       int                // downs when whoever has the turn came, to open it
+	restarting bool               // closed to be opened again, and not forgotten meanwhile
 	line       Line               // nil when it is closed
 	end        context.CancelFunc // of line's Serve; nil while it is being opened
 	ended      chan struct{}      // Serve has returned
@@ -60,24 +63,37 @@ func (t *tunnel) take(ctx context.Context) error {
 	}
 }
 
-// takeToOpen is take for whoever is to open the tunnel. It may be forgotten, or the agent
-// be stopping, once it is its turn.
+// takeToOpen is take for whoever is to open the tunnel. It may have been closed or
+// forgotten, or the agent be stopping, once it is its turn.
 func (t *tunnel) takeToOpen(ctx context.Context) (err error) {
+	t.agent.mu.Lock()
+	asOf := t.downs
+	t.agent.mu.Unlock()
 	if err := t.take(ctx); err != nil {
 		return err
 	}
 	t.agent.mu.Lock()
 	defer t.agent.mu.Unlock()
+	t.asOf = asOf
+	if err = t.overtaken(); err == nil && t.agent.tunnels[t.name] != t {
+		err = errForgotten
+	}
+	if err != nil {
+		t.give()
+	}
+	return err
+}
+
+// overtaken is why whoever has its turn, to open the tunnel, is not to do it any more;
+// the mutex is held.
+func (t *tunnel) overtaken() error {
 	switch {
 	case t.agent.closing:
-		err = errStopping()
-	case t.agent.tunnels[t.name] != t:
-		err = errForgotten
-	default:
-		return nil
+		return errStopping()
+	case t.downs != t.asOf:
+		return &api.Error{Text: t.name + " was closed or restarted by another command meanwhile", Hints: []string{"pasvport status shows how it is now"}, Code: 1, Time: time.Now()}
 	}
-	t.give()
-	return err
+	return nil
 }
 
 func (t *tunnel) give() { <-t.turn }
@@ -137,12 +153,18 @@ func (t *tunnel) try(ctx context.Context, part func(context.Context) error) erro
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t.agent.mu.Lock()
+	err := t.overtaken()
 	t.giveUp = cancel
 	t.agent.mu.Unlock()
-	err := part(ctx)
+	if err == nil {
+		err = part(ctx)
+	}
 	t.agent.mu.Lock()
+	defer t.agent.mu.Unlock()
 	t.giveUp = nil
-	t.agent.mu.Unlock()
+	if overtaken := t.overtaken(); err != nil && overtaken != nil {
+		return overtaken // why ctx was done
+	}
 	return err
 }
 
@@ -207,8 +229,11 @@ func (t *tunnel) start() {
 // make has the line made.
 func (t *tunnel) make() (Line, error) {
 	t.agent.mu.Lock()
-	settings := t.settings
+	settings, err := t.settings, t.overtaken()
 	t.agent.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	line, err := t.agent.opts.Open(t.name, settings, &t.asker, t.changed)
 	if err != nil {
 		return nil, err
@@ -239,9 +264,10 @@ func (t *tunnel) failed(line Line, err error) {
 	t.agent.changed()
 }
 
-// forget removes a closed tunnel that is in no configuration; the mutex is held.
+// forget removes a closed tunnel that is in no configuration; the mutex is held. Whoever
+// waits for its turn, to open it, finds it gone.
 func (t *tunnel) forget() {
-	if !t.configured && t.agent.tunnels[t.name] == t {
+	if !t.configured && !t.restarting && t.agent.tunnels[t.name] == t {
 		delete(t.agent.tunnels, t.name)
 	}
 }
@@ -276,7 +302,7 @@ func (t *tunnel) serve(line Line) {
 // down closes the tunnel, and an opening that is under way. The end of ctx ends the
 // waiting alone.
 func (t *tunnel) down(ctx context.Context) error {
-	t.giveUpOpening()
+	t.overtake()
 	if err := t.take(ctx); err != nil {
 		return err
 	}
@@ -310,24 +336,25 @@ func (t *tunnel) close(ctx context.Context) error {
 
 // restart closes the tunnel, changes its settings, and opens it again by again.
 func (t *tunnel) restart(ctx context.Context, change func(*config.Tunnel) error, again func() error) error {
-	t.giveUpOpening()
+	t.overtake()
 	if err := t.takeToOpen(ctx); err != nil {
 		return err
 	}
 	defer t.give()
 	t.agent.mu.Lock()
-	configured := t.configured
-	t.configured = true // it is not forgotten in between
+	t.restarting = true
 	t.agent.mu.Unlock()
 	err := t.close(ctx)
 	t.agent.mu.Lock()
-	t.configured = configured
+	t.restarting = false
 	settings := t.settings
 	if err == nil {
 		err = change(&settings)
 	}
 	if err == nil {
 		t.settings = settings
+	} else if t.line == nil {
+		t.forget()
 	}
 	t.agent.mu.Unlock()
 	if err != nil {
@@ -336,10 +363,11 @@ func (t *tunnel) restart(ctx context.Context, change func(*config.Tunnel) error,
 	return again()
 }
 
-// giveUpOpening ends an opening that is under way.
-func (t *tunnel) giveUpOpening() {
+// overtake ends an opening that is under way, and those that wait for their turn.
+func (t *tunnel) overtake() {
 	t.agent.mu.Lock()
 	defer t.agent.mu.Unlock()
+	t.downs++
 	if t.giveUp != nil {
 		t.giveUp()
 	}
