@@ -127,7 +127,8 @@ type Opening struct {
 	Ask bool `json:"ask"`
 }
 
-// Event is a line of the stream that answers Opening. One of the fields is set.
+// Event is a line of the stream that answers Opening. One of the fields is set. Each
+// ends the question of the Prompt before it, answered or not.
 type Event struct {
 	Prompt *Prompt `json:"prompt,omitempty"`
 	Done   *Tunnel `json:"done,omitempty"`  // it is up; the last event

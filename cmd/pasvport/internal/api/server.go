@@ -195,7 +195,7 @@ func (s *server) opening(open func(context.Context, string, Opening, Ask) (*Tunn
 			fail(w, asError(err))
 			return
 		}
-		events := &stream{w: w}
+		events := &stream{w: w, asking: make(chan struct{}, 1)}
 		defer events.close()
 		head(w, http.StatusOK)
 		command := r.Context() // ends with the command's connection
@@ -215,6 +215,8 @@ func (s *server) opening(open func(context.Context, string, Opening, Ask) (*Tunn
 // A stream is the reply to an opening. It must not be written to any more once that is
 // over, as a question might that outlives it.
 type stream struct {
+	asking chan struct{} // takes one: a question is under way
+
 	mu     sync.Mutex
 	w      http.ResponseWriter
 	closed bool
@@ -239,8 +241,16 @@ func (s *stream) close() {
 }
 
 // ask sends a question and waits for its answer, for the end of the asking, or for that
-// of the command.
+// of the command. The one before it is over by then.
 func (s *server) ask(command, asking context.Context, events *stream, p Prompt) (Answer, error) {
+	select {
+	case events.asking <- struct{}{}:
+		defer func() { <-events.asking }()
+	case <-asking.Done():
+		return Answer{}, asking.Err()
+	case <-command.Done():
+		return Answer{}, command.Err()
+	}
 	p.ID = rand.Text()
 	answers := make(chan Answer, 1)
 	s.mu.Lock()
