@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -119,7 +120,7 @@ func noTunnel(file *config.File, name string) error {
 	if len(names) == 0 {
 		return usagef(text, "there are none in it")
 	}
-	return usagef(text, fmt.Sprintf("there are %q", names))
+	return usagef(text, "the tunnels in it are "+strings.Join(names, ", "))
 }
 
 // loadConfig reads config.toml.

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -227,7 +228,7 @@ func (a *Agent) named(name string) (*tunnel, error) {
 func (a *Agent) unknown(name string) error {
 	hint := "pasvport up " + name + " opens it"
 	if names := slices.Sorted(maps.Keys(a.tunnels)); len(names) > 0 {
-		hint = fmt.Sprintf("there are %q", names)
+		hint = "the tunnels are " + strings.Join(names, ", ")
 	}
 	return &api.Error{Text: fmt.Sprintf("there is no tunnel %q", name), Hints: []string{hint}, Code: 1, Time: time.Now(), Status: http.StatusNotFound}
 }

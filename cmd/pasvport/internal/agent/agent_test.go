@@ -244,6 +244,10 @@ func TestUpAndDown(t *testing.T) {
 		if _, err := a.Up(t.Context(), "kept", api.Opening{}, nil); err == nil || a.state("kept") != api.Failed {
 			t.Errorf("one of the configuration's is %q, %v", a.state("kept"), err)
 		}
+		w.refuse.Store(false)
+		if up, err := a.Up(t.Context(), "kept", api.Opening{}, nil); err != nil || up.Error != nil {
+			t.Errorf("got %+v, %v, and no error of before", up, err)
+		}
 		a.Stop()
 	})
 }

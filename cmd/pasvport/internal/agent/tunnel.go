@@ -240,6 +240,7 @@ func (t *tunnel) make() (Line, error) {
 	}
 	t.agent.mu.Lock()
 	t.line = line
+	t.err = nil // of an earlier line
 	t.set(api.Connecting)
 	t.agent.mu.Unlock()
 	t.agent.changed()
@@ -316,6 +317,7 @@ func (t *tunnel) down(ctx context.Context) error {
 func (t *tunnel) close(ctx context.Context) error {
 	t.agent.mu.Lock()
 	end, ended := t.end, t.ended
+	t.err = nil // whoever closes it has seen it
 	if end == nil {
 		t.set(api.Down)
 		t.forget()

@@ -125,6 +125,8 @@ func below(t *api.Tunnel, now time.Time, sshToo bool) []string {
 	}
 	if t.Error != nil {
 		lines = append(lines, ErrorText(t.Error, now))
+	}
+	if t.Error != nil && t.State != api.Up { // there is nothing to mend
 		for _, hint := range t.Error.Hints {
 			lines = append(lines, "hint: "+Clean(hint))
 		}

@@ -45,6 +45,11 @@ func tunnels() []api.Tunnel {
 				{ID: 3},
 			},
 			Totals: api.Totals{BytesDown: 1288490189, BytesUp: 3565158},
+			Error: &api.Error{
+				Text:  "SSH connection to prod lost",
+				Hints: []string{"which nobody needs any more"},
+				Time:  ago(3 * time.Hour),
+			},
 		},
 		{
 			Name: "vault", State: api.NeedsLogin, Since: ago(time.Minute), Host: "root@vault.example.com", SSH: "root@vault.example.com:2222",
