@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"strings"
 
@@ -17,16 +18,11 @@ func (o *options) given(f *pflag.FlagSet) (*config.Tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all, said map[string]json.RawMessage
-	if err := json.Unmarshal(text, &all); err != nil {
+	var said map[string]json.RawMessage
+	if err := json.Unmarshal(text, &said); err != nil {
 		return nil, err
 	}
-	said = make(map[string]json.RawMessage)
-	f.Visit(func(flag *pflag.Flag) {
-		if key := strings.ReplaceAll(flag.Name, "-", "_"); all[key] != nil {
-			said[key] = all[key]
-		}
-	})
+	maps.DeleteFunc(said, func(key string, _ json.RawMessage) bool { return !f.Changed(strings.ReplaceAll(key, "_", "-")) })
 	if len(said) == 0 {
 		return nil, nil
 	}
