@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func Table(w io.Writer, s *api.Status, now time.Time, width int) error {
 	widths := measure(shown, s.Tunnels, now)
 	sshBelow := width > 0 && total(widths, gap) > width
 	if sshBelow {
-		shown = without(shown, ssh.title)
+		shown = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return c.title == ssh.title })
 		widths = measure(shown, s.Tunnels, now)
 		if total(widths, gap) > width {
 			gap = 1
@@ -163,16 +164,6 @@ func total(widths []int, gap int) int {
 		sum += w
 	}
 	return sum
-}
-
-func without(all []column, title string) []column {
-	var rest []column
-	for _, c := range all {
-		if c.title != title {
-			rest = append(rest, c)
-		}
-	}
-	return rest
 }
 
 // narrow takes cells from the columns that may be cut, the widest first, until
