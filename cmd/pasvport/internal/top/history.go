@@ -71,15 +71,3 @@ func (h *history) value(t time.Time) float64 {
 	}
 	return float64(before.bytes)
 }
-
-// histories are by the name of what is counted. What is not counted any more goes.
-type histories map[string]*history
-
-// sweep removes those that are not in seen.
-func (h histories) sweep(seen map[string]bool) {
-	for key := range h {
-		if !seen[key] {
-			delete(h, key)
-		}
-	}
-}

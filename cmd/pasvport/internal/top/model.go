@@ -2,6 +2,7 @@ package top
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -17,10 +18,10 @@ type model struct {
 
 	width, height int // of the terminal; 0 before it is known
 
-	status *api.Status // nil before the first, and while the agent is away
-	err    error       // why it is away
-	at     time.Time   // when status came
-	grown  histories
+	status *api.Status         // nil before the first, and while the agent is away
+	err    error               // why it is away
+	at     time.Time           // when status came
+	grown  map[string]*history // by the key of what is counted
 
 	order    int    // an index of orders
 	filter   string // shown is what contains it
@@ -62,7 +63,7 @@ type stopped struct {
 }
 
 func newModel(ctx context.Context, source Source) *model {
-	return &model{ctx: ctx, source: source, grown: histories{}, help: true}
+	return &model{ctx: ctx, source: source, grown: map[string]*history{}, help: true}
 }
 
 // Init asks the source for the first time.
@@ -115,7 +116,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (m *model) take(r reply) {
 	m.status, m.err, m.at = r.status, r.err, r.at
 	if r.err != nil {
-		m.status, m.grown = nil, histories{}
+		m.status, m.grown = nil, map[string]*history{}
 		m.mode = browsing
 		return
 	}
@@ -146,7 +147,7 @@ func (m *model) take(r reply) {
 			}
 		}
 	}
-	m.grown.sweep(seen)
+	maps.DeleteFunc(m.grown, func(key string, _ *history) bool { return !seen[key] })
 }
 
 func (m *model) rate(key string) float64 {
