@@ -1,35 +1,16 @@
 package api
 
 import (
-	"fmt"
-	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// ownUser is an error unless the process at the other end of c is this one's user's.
-func ownUser(c net.Conn) error {
-	local, ok := c.(*net.UnixConn)
-	if !ok {
-		return fmt.Errorf("%s is no Unix socket", c.LocalAddr())
-	}
-	raw, err := local.SyscallConn()
+// peer is who has the other end of a Unix socket.
+func peer(fd int) (who string, uid uint32, err error) {
+	cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
-		return err
+		return "", 0, os.NewSyscallError("LOCAL_PEERCRED", err)
 	}
-	var cred *unix.Xucred
-	var sockErr error
-	err = raw.Control(func(fd uintptr) {
-		cred, sockErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
-	})
-	switch {
-	case err != nil:
-		return err
-	case sockErr != nil:
-		return os.NewSyscallError("LOCAL_PEERCRED", sockErr)
-	case int(cred.Uid) != os.Geteuid():
-		return fmt.Errorf("a process of user %d", cred.Uid)
-	}
-	return nil
+	return "a process", cred.Uid, nil
 }
