@@ -182,7 +182,7 @@ func (p *agentProcess) signals(parent context.Context) (ctx, hurry context.Conte
 			case s == syscall.SIGHUP:
 				p.reload()
 			case ctx.Err() == nil:
-				p.notifier.Stopping("")
+				p.notifier.Stopping()
 				end()
 			default:
 				cut()

@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
@@ -44,14 +43,11 @@ func FromEnvironment() (*Notifier, error) {
 
 // Ready tells that the service is up, or has reloaded, with a status as in Status.
 func (n *Notifier) Ready(status string) error {
-	return n.send(daemon.SdNotifyReady, statusLine(status))
+	return n.send(daemon.SdNotifyReady, "STATUS="+status)
 }
 
-// Status sets the line that "systemctl status" shows. What cannot stand in one
-// line becomes spaces.
-func (n *Notifier) Status(status string) error {
-	return n.send(statusLine(status))
-}
+// Status sets what "systemctl status" shows. It is one line.
+func (n *Notifier) Status(status string) error { return n.send("STATUS=" + status) }
 
 // Reloading tells that the configuration is being read again. Ready ends it, even
 // if the configuration was refused.
@@ -60,9 +56,7 @@ func (n *Notifier) Reloading() error {
 }
 
 // Stopping tells that the service is about to end.
-func (n *Notifier) Stopping(status string) error {
-	return n.send(daemon.SdNotifyStopping, statusLine(status))
-}
+func (n *Notifier) Stopping() error { return n.send(daemon.SdNotifyStopping) }
 
 // Watchdog tells the manager that the service is alive, at once and then at half of
 // the time that the manager waits, as often as healthy returns true. It returns when
@@ -87,7 +81,7 @@ func (n *Notifier) Watchdog(ctx context.Context, healthy func() bool) {
 	}
 }
 
-// send sends the lines that are not empty, in one message.
+// send sends lines in one message.
 func (n *Notifier) send(lines ...string) error {
 	if n.socket == "" {
 		return nil
@@ -98,27 +92,8 @@ func (n *Notifier) send(lines ...string) error {
 	}
 	defer c.Close()
 	c.SetWriteDeadline(time.Now().Add(sending))
-	var message strings.Builder
-	for _, line := range lines {
-		if line != "" {
-			message.WriteString(line + "\n")
-		}
-	}
-	if _, err := c.Write([]byte(message.String())); err != nil {
+	if _, err := c.Write([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
 		return fmt.Errorf("telling the service manager %s: %w", lines[0], err)
 	}
 	return nil
-}
-
-// statusLine is STATUS=, in which text from outside begins no line of its own.
-func statusLine(status string) string {
-	if status == "" {
-		return ""
-	}
-	return "STATUS=" + strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, status))
 }
