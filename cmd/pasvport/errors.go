@@ -145,15 +145,16 @@ func hints(err error) []string {
 		return nil
 	}
 	var all []string
+	known := false // of its kind, even if there is nothing to do
 	for _, advise := range advice {
 		if list, ok := advise(err); ok {
-			all = list
+			all, known = list, true
 			break
 		}
 	}
 	if e, ok := errors.AsType[*sshError](err); ok {
 		all = slices.Concat(e.before, all, e.after)
-		if len(all) == 0 {
+		if len(all) == 0 && !known {
 			all = []string{"-v tells how far it came; --via-ssh lets the system's ssh make the connection"}
 		}
 	}
@@ -234,7 +235,7 @@ func hostKeyHints(e *tunnel.HostKeyError) []string {
 			"somebody may be listening in, or the server was set up anew: ask its owner for the fingerprint",
 			fmt.Sprintf("if the change is right, `ssh-keygen -R %q -f %q` removes the old key, line %d", e.Addr, e.File, e.Line),
 		}
-	case e.Err != nil:
+	case e.Err != nil && !errors.Is(e.Err, prompt.ErrNobody):
 		return []string{"ask the server's owner for the fingerprint"}
 	}
 	return []string{fmt.Sprintf("run `ssh %s` once and compare the fingerprint with its owner, or run pasvport on a terminal", e.Host)}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/prompt"
 	"github.com/pasvport/pasvport/ftpmux"
 	"github.com/pasvport/pasvport/tunnel"
 )
@@ -53,12 +54,14 @@ func TestErrors(t *testing.T) {
 		{"unknown key", &tunnel.HostKeyError{Host: "prod", Addr: "prod"}, 255, "`ssh prod` once"},
 		{"changed key", &tunnel.HostKeyError{Host: "prod", Addr: "[prod]:2222", File: "/k", Line: 3}, 255, `ssh-keygen -R "[prod]:2222" -f "/k"`},
 		{"key not trusted", &tunnel.HostKeyError{Host: "prod", Err: errors.New("no")}, 255, "owner"},
+		{"key nobody was asked about", &tunnel.HostKeyError{Host: "prod", Err: prompt.ErrNobody}, 255, "`ssh prod` once"},
 		{"revoked key", &tunnel.HostKeyError{Host: "prod", File: "/k", Line: 3, Revoked: true}, 255, "must not be trusted"},
 		{"ProxyCommand", &tunnel.ProxyCommandError{}, 255, "-J HOST"},
 		{"SSH, by itself", &sshError{err: errors.New("what")}, 255, "--via-ssh"},
 		{"SSH, with a reason", &sshError{err: errors.New("what"), before: []string{"this"}}, 255, "this"},
 		{"SSH, of a kind", &sshError{err: &tunnel.ProxyCommandError{}}, 255, "-J HOST"},
 		{"lost", &tunnel.LostError{Host: "prod", Err: io.ErrClosedPipe}, 255, ""},
+		{"lost by the agent", &sshError{err: &tunnel.LostError{Host: "prod", Err: io.ErrClosedPipe}}, 255, ""},
 		{"interrupted", context.Canceled, 255, ""},
 		{"interrupted at a question", unlessStopped(context.Background(),
 			&tunnel.AuthError{User: "anna", Host: "prod", Err: context.Canceled}, beforeTunnel), 255, ""},
