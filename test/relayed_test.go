@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -107,7 +108,16 @@ func TestQuestionsRelayed(t *testing.T) {
 	interrupted.see(t, `yes/no`)
 	interrupted.press(t, "\x03")
 	interrupted.done(t, 255)
+	interrupted.see(t, "error: stopped before the tunnel was up")
 	h.gone()
+
+	secretly := h.onScreen(append(slices.Clone(up), "-o", "StrictHostKeyChecking=no")...)
+	secretly.see(t, `(?is)passphrase.*': ?$`)
+	secretly.press(t, "\x03") // no signal, with the echo off
+	secretly.done(t, 255)
+	secretly.see(t, "error: stopped before the tunnel was up")
+	h.gone()
+	os.Remove(known)
 
 	closed := h.onScreen(up...)
 	closed.see(t, `yes/no`)

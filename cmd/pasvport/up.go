@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -69,10 +70,12 @@ func (o *options) opened(ctx context.Context, open func(context.Context, string,
 	if err != nil {
 		return err
 	}
-	ctx, stop := stopOnSignal(ctx, func() {})
+	ctx, end := stopOnSignal(ctx, func() {})
+	defer end()
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	who := prompt.Choose()
-	t, err := open(ctx, name, api.Opening{Tunnel: settings, Ask: who != nil}, answers(who))
+	t, err := open(ctx, name, api.Opening{Tunnel: settings, Ask: who != nil}, answers(who, stop))
 	if err != nil {
 		return unlessStopped(ctx, err, beforeTunnel)
 	}
@@ -82,14 +85,18 @@ func (o *options) opened(ctx context.Context, open func(context.Context, string,
 	return nil
 }
 
-// answers is who answers the agent's questions.
-func answers(who prompt.Prompter) api.Ask {
+// answers is who answers the agent's questions, and calls interrupted for a Ctrl-C in
+// place of an answer.
+func answers(who prompt.Prompter, interrupted func()) api.Ask {
 	return func(ctx context.Context, p api.Prompt) (api.Answer, error) {
 		ask := who.Ask
 		if p.Secret {
 			ask = who.Secret
 		}
 		text, err := ask(ctx, p.Text)
+		if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+			interrupted()
+		}
 		if err != nil {
 			return api.Answer{Refused: true}, nil
 		}
