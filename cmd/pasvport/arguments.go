@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/pasvport/pasvport/cmd/pasvport/internal/config"
 )
 
 // noArguments is for commands that take none.
@@ -49,4 +51,19 @@ func otherwiseReached(cmd *cobra.Command) []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("a host of this name is reached as user@%s, or as pasvport -- %[1]s", cmd.Name())}
+}
+
+// misspelt is a hint for who may have meant a command by a word that was taken for a
+// host.
+func misspelt(root *cobra.Command, word string) []string {
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if near := config.Nearest(word, names); near != "" {
+		return []string{fmt.Sprintf("did you mean the command %q?", "pasvport "+near)}
+	}
+	return nil
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -47,7 +49,7 @@ func newRootCmd() *cobra.Command {
 				return usagef("no host given", "pasvport --help tells what it takes")
 			case len(args) > 1:
 				return usagef(fmt.Sprintf("one host is expected, got %q", args),
-					"pasvport exec HOST -- COMMAND runs a command with a tunnel")
+					append(misspelt(cmd, args[0]), "pasvport exec HOST -- COMMAND runs a command with a tunnel")...)
 			}
 			if dumps {
 				return o.dump(args[0], cmd.OutOrStdout())
@@ -55,7 +57,11 @@ func newRootCmd() *cobra.Command {
 			if background {
 				return o.up(cmd.Context(), args[0], cmd.Flags(), cmd.OutOrStdout())
 			}
-			return o.serve(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+			err := o.serve(cmd.Context(), args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if e, ok := errors.AsType[*sshError](err); ok && is[*net.DNSError](err) {
+				e.before = append(misspelt(cmd, args[0]), e.before...)
+			}
+			return err
 		},
 	}
 	cmd.Flags().SortFlags = false
@@ -63,7 +69,10 @@ func newRootCmd() *cobra.Command {
 	cmd.Flags().BoolVarP(&dumps, "dump", "G", false, "print what the SSH configuration makes of host, and connect to nothing")
 	cmd.Flags().BoolVarP(&background, "background", "f", false, "have the background agent open the tunnel, as pasvport up does")
 	cmd.Flags().BoolP("version", "V", false, "print the version")
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c != cmd {
+			return usagef(err.Error(), c.CommandPath()+" --help lists its own, pasvport help flags those of a tunnel")
+		}
 		return usagef(err.Error(), "pasvport help flags lists them")
 	})
 	o.completeFlags(cmd)

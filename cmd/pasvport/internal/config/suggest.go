@@ -23,16 +23,21 @@ func suggestion(key string, known []string) string {
 	if own, ok := sshWords[key]; ok && slices.Contains(known, own) {
 		return fmt.Sprintf("; did you mean %q?", own)
 	}
-	nearest, least := "", (len(key)+2)/3
+	if nearest := Nearest(key, known); nearest != "" {
+		return fmt.Sprintf("; did you mean %q?", nearest)
+	}
+	return ""
+}
+
+// Nearest is the one of known that word may be a misspelling of; "" if none is near.
+func Nearest(word string, known []string) string {
+	nearest, least := "", (len(word)+2)/3
 	for _, k := range known {
-		if d := distance(key, k); d <= least && (nearest == "" || d < least) {
+		if d := distance(word, k); d <= least && (nearest == "" || d < least) {
 			nearest, least = k, d
 		}
 	}
-	if nearest == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", nearest)
+	return nearest
 }
 
 // distance is how many bytes must be put in, left out or changed to make b of a.
