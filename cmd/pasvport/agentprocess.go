@@ -44,7 +44,7 @@ func runAgent(ctx context.Context, detached bool, stdout io.Writer) (err error) 
 		return err
 	}
 	if err := config.MakeRuntimeDir(); err != nil {
-		return err
+		return &placeError{fmt.Errorf("making a folder for the agent's socket: %w", err), "XDG_RUNTIME_DIR names another folder"}
 	}
 	unlock, err := api.Lock(config.RuntimeDir())
 	if err != nil {
@@ -57,7 +57,7 @@ func runAgent(ctx context.Context, detached bool, stdout io.Writer) (err error) 
 	}
 	log, err := agentlog.Open(file.Agent, detached)
 	if err != nil {
-		return err
+		return &placeError{err, "XDG_STATE_HOME names another folder, log under [agent] in config.toml another file"}
 	}
 	defer log.Close()
 	ln, err := agentSocket(passed.Agent, log.Logger)
@@ -93,6 +93,16 @@ func runAgent(ctx context.Context, detached bool, stdout io.Writer) (err error) 
 	log.Info("agent ends", "error", err)
 	return err
 }
+
+// placeError is a file, a folder or an address that the agent cannot have, with what
+// gives it another one.
+type placeError struct {
+	err  error
+	hint string
+}
+
+func (e *placeError) Error() string { return e.err.Error() }
+func (e *placeError) Unwrap() error { return e.err }
 
 // agentSocket is where commands come: what systemd has passed, or else our own.
 func agentSocket(passed net.Listener, log *slog.Logger) (net.Listener, error) {
@@ -156,7 +166,7 @@ func (p *agentProcess) serveMetrics(addr string) error {
 	if addr != "" {
 		ln, err := metrics.Listen(addr)
 		if err != nil {
-			return err
+			return &placeError{err, "metrics under [agent] in config.toml takes another address"}
 		}
 		next = metrics.Server(p.agent.Metrics())
 		next.Addr = addr

@@ -191,6 +191,7 @@ var advice = []func(error) ([]string, bool){
 	on(runningAgentHints),
 	on(noLogHints),
 	on(unfiledLogHints),
+	on(func(e *placeError) []string { return []string{e.hint} }),
 	on(func(*service.NotInstalledError) []string { return []string{"pasvport service install installs it"} }),
 	on(func(*notFoundError) []string {
 		return []string{"the command after -- must be a program in PATH, or the path of one"}
