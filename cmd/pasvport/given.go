@@ -33,10 +33,7 @@ func (o *options) given(f *pflag.FlagSet) (*config.Tunnel, error) {
 	if err := json.Unmarshal(text, t); err != nil {
 		return nil, err
 	}
-	here, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
+	here, _ := os.Getwd() // a folder that has gone has no files to name
 	for i, file := range t.Identity {
 		t.Identity[i] = config.Absolute(file, here, true)
 	}
