@@ -60,6 +60,18 @@ func (o *options) completeFlags(cmd *cobra.Command) {
 	}
 }
 
+// completeUp offers the tunnels of config.toml, and the configuration's hosts.
+func (o *options) completeUp(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	all, rest := o.completeHost(cobra.ShellCompDirectiveNoFileComp)(cmd, args, word)
+	tunnels, _ := completeConfigured(cmd, args, word)
+	for _, name := range tunnels {
+		if strings.HasPrefix(name, word) && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all, rest
+}
+
 // completeTunnel offers the agent's tunnels.
 func completeTunnel(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {

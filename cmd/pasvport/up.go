@@ -29,7 +29,7 @@ func newUpCmd(o *options) *cobra.Command {
 		Example: `  pasvport up prod
   pasvport up -L 2122:10.0.0.5 anna@prod`,
 		Args:              oneTunnel,
-		ValidArgsFunction: o.completeHost(cobra.ShellCompDirectiveNoFileComp),
+		ValidArgsFunction: o.completeUp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.up(cmd.Context(), args[0], cmd.Flags(), cmd.OutOrStdout())
 		},
