@@ -266,6 +266,23 @@ func unaskedHints(err error, h *sshconf.Host, canAsk bool) []string {
 	return []string{"there is no terminal to ask questions on: `ssh-add FILE` hands a locked key to the agent, and with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force a program asks"}
 }
 
+// tunnelHints is for who gave the name of a tunnel of config.toml where a host is
+// wanted, and there is none.
+func tunnelHints(err error, name string) []string {
+	if !is[*net.DNSError](err) {
+		return nil
+	}
+	file, err := loadConfig()
+	if err != nil {
+		return nil
+	}
+	t, ok := file.Tunnels[name]
+	if !ok || t.Host == name {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s is a tunnel of config.toml, to %s: pasvport up %[1]s opens it, and pasvport exec %[1]s goes through it then", name, t.Host)}
+}
+
 func proxyCommandHints(*tunnel.ProxyCommandError) []string {
 	return []string{
 		"ssh runs the same ProxyCommand: `ssh -v` tells whether it gets through; `pasvport -G` shows the command",

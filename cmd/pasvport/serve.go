@@ -236,7 +236,7 @@ func (s *serving) explained(err error) error {
 	if s.ViaSSH {
 		return &sshError{err: err}
 	}
-	return &sshError{err, s.unmet.hints(err), unaskedHints(err, s.host, s.prompts != nil && !s.host.BatchMode)}
+	return &sshError{err, append(tunnelHints(err, s.host.Alias), s.unmet.hints(err)...), unaskedHints(err, s.host, s.prompts != nil && !s.host.BatchMode)}
 }
 
 // mux serves FTP clients with the server at addr.
