@@ -160,12 +160,16 @@ var stateStyles = map[api.State]string{
 
 // tunnelLine has the tunnel's name, state and throughput.
 func (m *model) tunnelLine(t *api.Tunnel, marker, style string) string {
+	down, up := m.rateCell(t, false, 3), m.rateCell(t, true, 2)
+	if m.rate(tunnelKeyOf(t, true)) > m.rate(tunnelKeyOf(t, false)) {
+		down.keep, up.keep = up.keep, down.keep // where there is room for one, the one that says more
+	}
 	return row(m.width, marker, style,
 		cell{text: view.Clean(t.Name), width: min(m.widths.name, 20, max(m.width/4, 6)), style: bold},
 		cell{text: view.StateText(t, m.at), width: min(m.widths.state, 20), style: stateStyles[t.State]},
 		cell{width: 8, keep: 1, style: cyan, grow: func(width int) string { return m.spark(t, width) }},
-		m.rateCell(t, false, 3),
-		m.rateCell(t, true, 2),
+		down,
+		up,
 	)
 }
 

@@ -236,6 +236,17 @@ func TestScreens(t *testing.T) {
 	}
 }
 
+// TestNarrow: where a line has room for one rate, it is the higher one.
+func TestNarrow(t *testing.T) {
+	s := newStage(t, 40, 10)
+	for n := range 20 {
+		s.now = noon.Add(time.Duration(n) * interval)
+		s.shows(&api.Status{Tunnels: []api.Tunnel{{Name: "warehouse", State: api.Up, Since: ago(time.Hour), Totals: api.Totals{BytesDown: 1 << 30, BytesUp: int64(n) << 20}}}})
+	}
+	s.has("↑ 2.0 MiB/s")
+	s.lacks("↓")
+}
+
 // TestResize has the same at every size, down to nothing.
 func TestResize(t *testing.T) {
 	s := newStage(t, 80, 24)
