@@ -92,7 +92,16 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	s := new(Status)
-	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, s)
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, s)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, &Error{
+			Text:  fmt.Sprintf("asking the agent: no reply within %v", statusTimeout),
+			Hints: []string{"its process, `pasvport agent run`, hangs or was stopped by a signal; once it is killed, pasvport up NAME starts another"},
+			Code:  1,
+			Time:  time.Now(),
+		}
+	}
+	return s, err
 }
 
 // Down closes a tunnel and returns how it was.

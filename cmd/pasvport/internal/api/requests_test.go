@@ -245,6 +245,17 @@ func TestNoSense(t *testing.T) {
 	}
 }
 
+// TestNoReply asks an agent that hangs.
+func TestNoReply(t *testing.T) {
+	client := New(serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := client.Status(ctx)
+	if e, ok := errors.AsType[*Error](err); !ok || e.Code != 1 || len(e.Hints) == 0 {
+		t.Errorf("got %v, want what to do", err)
+	}
+}
+
 // TestNoAgent asks where there is none.
 func TestNoAgent(t *testing.T) {
 	dir := t.TempDir()
