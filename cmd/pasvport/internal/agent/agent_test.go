@@ -20,7 +20,10 @@ import (
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/prompt"
 )
 
-var errRefused = errors.New("refused")
+var (
+	errRefused = errors.New("refused")
+	errBad     = errors.New("makes no sense")
+)
 
 // world is what fake lines are made in: it counts them, and no two of a tunnel's may be
 // there at once.
@@ -49,10 +52,12 @@ type fakeLine struct {
 }
 
 func (w *world) line(name string, settings config.Tunnel, ask *prompt.Asker, changed func(Change)) (Line, error) {
+	if settings.Port == "bad" {
+		return nil, errBad
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open[name]++
-	w.most = max(w.most, w.open[name])
 	w.last = settings
 	return &fakeLine{w: w, name: name, ask: ask, changed: changed}, nil
 }
@@ -61,6 +66,9 @@ func (l *fakeLine) Connect(ctx context.Context) error {
 	if l.up.Load() {
 		return nil
 	}
+	l.w.mu.Lock()
+	l.w.most = max(l.w.most, l.w.open[l.name])
+	l.w.mu.Unlock()
 	l.changed(Change{State: api.Connecting})
 	if l.w.asks.Load() {
 		answer, err := l.ask.Secret(ctx, "password: ")

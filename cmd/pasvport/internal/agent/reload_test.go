@@ -15,12 +15,12 @@ import (
 	"github.com/pasvport/pasvport/cmd/pasvport/internal/prompt"
 )
 
-// quiet is a line that is up until it is told to end.
-type quiet struct{}
+// quiet is a line that is up until it is told to end, and counts its Listens.
+type quiet struct{ opened *int }
 
 func (quiet) Connect(context.Context) error   { return nil }
 func (quiet) Greets(context.Context) error    { return nil }
-func (quiet) Listen([]net.Listener) error     { return nil }
+func (q quiet) Listen([]net.Listener) error   { *q.opened++; return nil }
 func (quiet) Serve(ctx context.Context) error { <-ctx.Done(); return nil }
 func (quiet) Close()                          {}
 func (quiet) Show(*api.Tunnel)                {}
@@ -48,8 +48,7 @@ func TestReloadUp(t *testing.T) {
 				opened := 0
 				a := New(Options{
 					Open: func(string, config.Tunnel, *prompt.Asker, func(Change)) (Line, error) {
-						opened++
-						return quiet{}, nil
+						return quiet{&opened}, nil
 					},
 					Load:    func() (*config.File, error) { return file, nil },
 					Apply:   func(config.Agent) error { return nil },

@@ -343,6 +343,9 @@ func (t *tunnel) restart(ctx context.Context, change func(*config.Tunnel) error,
 		return err
 	}
 	defer t.give()
+	if err := t.bears(change); err != nil {
+		return err
+	}
 	t.agent.mu.Lock()
 	t.restarting = true
 	t.agent.mu.Unlock()
@@ -363,6 +366,22 @@ func (t *tunnel) restart(ctx context.Context, change func(*config.Tunnel) error,
 		return err
 	}
 	return again()
+}
+
+// bears tells whether a line could be made after the change, before an old one is closed.
+func (t *tunnel) bears(change func(*config.Tunnel) error) error {
+	t.agent.mu.Lock()
+	settings := t.settings
+	err := change(&settings)
+	t.agent.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	line, err := t.agent.opts.Open(t.name, settings, &t.asker, func(Change) {})
+	if err == nil {
+		line.Close()
+	}
+	return err
 }
 
 // overtake ends an opening that is under way, and those that wait for their turn.

@@ -229,3 +229,19 @@ func TestOldReloads(t *testing.T) {
 		w.left(t, "kept", 0)
 	})
 }
+
+// TestRestartThatMakesNoSense looks that a tunnel stays which cannot be what a restart
+// would have it be.
+func TestRestartThatMakesNoSense(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, a := newWorld(t)
+		defer a.Stop()
+		if _, err := a.Up(t.Context(), "a", api.Opening{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Restart(t.Context(), "a", api.Opening{Tunnel: &config.Tunnel{Port: "bad"}}, nil); err == nil || a.state("a") != api.Up {
+			t.Errorf("it is %q, %v", a.state("a"), err)
+		}
+		w.left(t, "a", 1)
+	})
+}
