@@ -27,14 +27,17 @@ func NewTerminal(in, out *os.File) *Terminal {
 
 // Secret switches the echo off before it shows the prompt, so that nothing is
 // seen of what is typed early. The keys of signals are no signals meanwhile;
-// Ctrl-C is taken as what it means.
+// Ctrl-C is taken as what it means. The terminal is as it was when Secret returns.
 func (t *Terminal) Secret(ctx context.Context, prompt string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	before, err := term.MakeRaw(int(t.in.Fd()))
+	if err != nil {
+		return "", err
+	}
+	defer term.Restore(int(t.in.Fd()), before)
 	return t.read(ctx, func() (string, error) {
-		before, err := term.MakeRaw(int(t.in.Fd()))
-		if err != nil {
-			return "", err
-		}
-		defer term.Restore(int(t.in.Fd()), before)
 		secret, err := t.hidden.ReadPassword(prompt)
 		if err == io.EOF {
 			fmt.Fprint(t.out, "\r\n") // what comes next is not part of the question
@@ -46,6 +49,9 @@ func (t *Terminal) Secret(ctx context.Context, prompt string) (string, error) {
 
 // Ask shows what is typed.
 func (t *Terminal) Ask(ctx context.Context, prompt string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	return t.read(ctx, func() (string, error) {
 		fmt.Fprint(t.out, prompt)
 		line, err := bufio.NewReader(t.in).ReadString('\n')
@@ -53,13 +59,9 @@ func (t *Terminal) Ask(ctx context.Context, prompt string) (string, error) {
 	})
 }
 
-// read waits for what get reads, or for the end of ctx; then the terminal is as
-// it was, and get stays behind until the program ends.
+// read waits for what get reads, or for the end of ctx; get stays behind then until
+// the program ends.
 func (t *Terminal) read(ctx context.Context, get func() (string, error)) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	before, _ := term.GetState(int(t.in.Fd()))
 	type answer struct {
 		text string
 		err  error
@@ -73,10 +75,7 @@ func (t *Terminal) read(ctx context.Context, get func() (string, error)) (string
 	case a := <-answers:
 		return a.text, a.err
 	case <-ctx.Done():
-		if before != nil {
-			term.Restore(int(t.in.Fd()), before)
-		}
-		fmt.Fprintln(t.out)
+		fmt.Fprint(t.out, "\r\n")
 		return "", ctx.Err()
 	}
 }
