@@ -4,10 +4,15 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
 )
+
+// maxSockets is far above what anybody has units for. Memory is taken for as many as
+// there are said to be.
+const maxSockets = 1 << 10
 
 // Listeners returns the sockets that systemd has passed to this process, by their
 // names: AgentSocket, or the tunnel's that FTP clients reach there. A unit that does
@@ -15,6 +20,9 @@ import (
 // The caller closes them. All are closed on exec, and what Listeners reads is taken
 // out of the environment; a second call finds nothing. After an error all are closed.
 func Listeners() (Sockets, error) {
+	if n, _ := strconv.Atoi(os.Getenv("LISTEN_FDS")); n > maxSockets {
+		return Sockets{}, fmt.Errorf("socket activation: LISTEN_FDS=%d is more than the %d sockets that are taken", n, maxSockets)
+	}
 	s := Sockets{Tunnels: make(map[string][]net.Listener)}
 	var failed error
 	for _, f := range activation.Files(true) {

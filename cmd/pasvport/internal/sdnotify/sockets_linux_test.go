@@ -175,3 +175,12 @@ func TestMisfits(t *testing.T) {
 		}
 	}
 }
+
+// TestTooMany has a number that no memory is enough for.
+func TestTooMany(t *testing.T) {
+	t.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	t.Setenv("LISTEN_FDS", "99999999999")
+	if _, err := Listeners(); err == nil || !strings.Contains(err.Error(), "LISTEN_FDS=99999999999 is more than") {
+		t.Errorf("got %v, want an error about LISTEN_FDS", err)
+	}
+}
