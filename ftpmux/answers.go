@@ -11,6 +11,7 @@ import (
 func (s *session) forward(x *exchange, then func()) {
 	s.logOf(x).Debug("m->S", "line", x.cmd)
 	s.queue = append(s.queue, x)
+	s.lastSaid = time.Now()
 	if !s.toServer.put(outItem{[]byte(x.cmd.text + "\r\n"), then}) {
 		if then != nil {
 			then()
@@ -104,7 +105,7 @@ func (s *session) hasten(x *exchange) {
 // sayLocal sends the answers from here whose turn has come.
 func (s *session) sayLocal() {
 	for !s.midReply {
-		i := slices.IndexFunc(s.queue, func(x *exchange) bool { return !x.late })
+		i := slices.IndexFunc(s.queue, (*exchange).forClient)
 		if i < 0 || s.queue[i].local == "" {
 			return
 		}

@@ -48,6 +48,9 @@ func (s *session) handle(cmd command) {
 	if !keepsSizes[cmd.name] {
 		s.sizes = new(sizes)
 	}
+	if !keepsType[cmd.name] {
+		s.typed = typed{}
+	}
 	switch {
 	case cmd.verb.refusal != "":
 		s.answer(cmd, cmd.verb.refusal)
@@ -87,6 +90,7 @@ func (s *session) rein(cmd command) {
 		if code >= 300 {
 			return
 		}
+		s.loggedIn = false
 		s.epsvOnly, s.restart, s.offset = false, nil, new(atomic.Int64)
 		s.view.user.Store(nil)
 		s.image, s.compressed = false, false

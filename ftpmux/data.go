@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -41,14 +42,20 @@ type dataConn struct {
 	askedServer string // how the server half was negotiated, for the log
 	serverSays  string
 
-	offered  bool          // the client is told a port of ours
-	running  bool          // a transfer has begun
-	joined   bool          // bytes are being copied
-	finished bool          // both ends are closed
-	answered chan struct{} // closed when the transfer has its final reply
-	err      error
-	down, up flow // server to client, client to server
-	timer    *time.Timer
+	offered    bool          // the client is told a port of ours
+	dialling   bool          // the server is being connected to
+	noWay      bool          // ... in vain
+	halfClosed bool          // the way to the server has ended
+	lost       bool          // the server's end was, and has to be made again
+	reading    bool          // the client is read
+	toServer   sink          // where what it sends goes
+	running    bool          // a transfer has begun
+	joined     bool          // bytes are being copied
+	finished   bool          // both ends are closed
+	answered   chan struct{} // closed when the transfer has its final reply
+	err        error
+	down, up   flow // server to client, client to server
+	timer      *time.Timer
 }
 
 // flow is one way of a data connection.
@@ -73,12 +80,18 @@ const (
 // newData takes the place of the data connection that was prepared before. The
 // client asks for it by cmd.
 func (s *session) newData(cmd command) *dataConn {
+	s.dropSpare("another one is asked for")
 	s.dropData("another one is asked for")
-	d := &dataConn{s: s, askedBy: cmd.name, answered: make(chan struct{})}
+	s.data = s.makeData(cmd.name)
+	return s.data
+}
+
+// makeData makes a data connection that the client asks for by that verb.
+func (s *session) makeData(askedBy string) *dataConn {
+	d := &dataConn{s: s, askedBy: askedBy, answered: make(chan struct{})}
 	d.down.sums = []*atomic.Int64{&s.view.down, &s.mux.tally.down}
 	d.up.sums = []*atomic.Int64{&s.view.up, &s.mux.tally.up}
 	d.ctx, d.cancel = context.WithCancel(s.ctx)
-	s.data = d
 	s.datas[d] = struct{}{}
 	return d
 }
@@ -160,17 +173,30 @@ func (d *dataConn) accept(ln net.Listener, welcome func(net.Conn) bool, ready fu
 // dialServer connects to the server's passive port, at the host of the control
 // connection whatever address its reply names.
 func (d *dataConn) dialServer(port uint16, reply string) {
-	d.serverSays = reply
+	if d.finished { // another one was asked for meanwhile
+		return
+	}
+	d.serverSays, d.dialling = reply, true
 	host, _, _ := net.SplitHostPort(d.s.mux.Server)
 	addr := net.JoinHostPort(host, fmt.Sprint(port))
 	d.dial(d.s.mux.Remote, addr, d.serverReady, d.noServer)
+	d.s.tryPending()
 }
 
 // noServer gives d up for want of the server's end. A client that was told a port
 // is let in all the same: one that is refused there gives up, and would never
 // send the transfer command that is answered with the reason.
 func (d *dataConn) noServer(why error) {
+	d.dialling, d.noWay = false, true
+	d.s.dialled = false
+	if d.finished {
+		return
+	}
 	d.s.logOf(d.s.pending).Warn("no data connection to the server", "reason", why)
+	if x := d.s.queue.of(d); x != nil { // it waits, for minutes
+		d.s.withdraw(x, why)
+		return
+	}
 	if d.offered && !d.running && d.s.pending == nil && d.err == nil && !d.finished {
 		d.err = why
 		return
@@ -194,6 +220,7 @@ func (d *dataConn) dial(network Remote, addr string, ready func(net.Conn), faile
 func (d *dataConn) clientReady(c net.Conn) { d.gotEnd(&d.client, c) }
 
 func (d *dataConn) serverReady(c net.Conn) {
+	d.s.dialled = true
 	if d.s.tls != nil {
 		c = newTLSStream(c, d.s.tls)
 	}
@@ -212,14 +239,43 @@ func (d *dataConn) gotEnd(end *net.Conn, c net.Conn) {
 }
 
 // ready tells whether a transfer command may go out: the client's end must be
-// there, and the server's where it does not connect by itself.
+// there, and the server's where it does not connect by itself. Once that has worked
+// it may go out beside the dialling.
 func (d *dataConn) ready() bool {
-	return d.client != nil && (d.server != nil || d.farListener != nil)
+	return d.client != nil && (d.server != nil || d.farListener != nil || d.dialling && d.s.dialled && d.s.mux.Prefetch)
 }
 
 // reusable tells whether another transfer command may use the connection.
 func (d *dataConn) reusable() bool {
 	return d.err == nil && !d.finished && !d.down.eof && d.bytes() == 0 && d.farListener == nil && !d.dialClient.IsValid()
+}
+
+// loseServer gives the server's end up, and keeps the client's.
+func (d *dataConn) loseServer() {
+	server := d.server
+	d.server, d.joined, d.halfClosed, d.dialling, d.lost = nil, false, false, false, true
+	if server != nil {
+		d.s.work.Go(func() { server.Close() })
+	}
+}
+
+// A sink is a writer whose destination may change.
+type sink struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sink) set(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.w = w
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	w := s.w
+	s.mu.Unlock()
+	return w.Write(p)
 }
 
 // begin starts the transfer that is recorded in r.
@@ -229,10 +285,10 @@ func (d *dataConn) begin(r *record) {
 	if r.listing != nil && !d.joined {
 		d.down.tap = r.listing
 	}
-	d.join()
-	if d.up.eof {
+	if d.joined && d.up.eof { // it has ended before
 		d.clientEnded()
 	}
+	d.join()
 }
 
 // join copies both ways once a transfer has begun and both ends are there.
@@ -242,11 +298,24 @@ func (d *dataConn) join() {
 	}
 	d.joined = true
 	d.copy(&d.down, d.client, d.server, d.serverEnded)
-	d.copy(&d.up, d.server, d.client, d.clientEnded)
+	d.toServer.set(d.server)
+	if d.direction == download && d.s.tls == nil && d.s.kind().halfClose {
+		d.halfClosed = true
+		d.toServer.set(io.Discard)
+		server := d.server
+		d.s.work.Go(func() { closeWrite(server) })
+	}
+	if !d.reading {
+		d.reading = true
+		d.copy(&d.up, &d.toServer, d.client, d.clientEnded)
+	}
+	if d.up.eof {
+		d.clientEnded()
+	}
 }
 
 // copy moves f's bytes; ended runs in the loop after the sender's clean end.
-func (d *dataConn) copy(f *flow, dst, src net.Conn, ended func()) {
+func (d *dataConn) copy(f *flow, dst io.Writer, src io.Reader, ended func()) {
 	d.s.work.Go(func() {
 		readErr, writeErr := f.pump(dst, src)
 		deliver(d.s, d.s.events, func() {
@@ -254,7 +323,7 @@ func (d *dataConn) copy(f *flow, dst, src net.Conn, ended func()) {
 				readErr = nil // it has nothing to say there, and its reply comes inside TLS
 			}
 			switch {
-			case d.finished || d.err != nil:
+			case d.finished || d.err != nil || src != d.client && src != d.server:
 			case readErr == nil && writeErr == nil:
 				f.eof = true
 				ended()
@@ -306,6 +375,7 @@ func (d *dataConn) serverEnded() {
 	default:
 		server := d.server
 		d.s.work.Go(func() { finish(server) }) // at once: ProFTPD holds its 226 back until then
+		d.s.prepareSpare(atEnd)
 		d.s.sayHeld()
 		d.awaitReply()
 	}
@@ -317,13 +387,13 @@ func (d *dataConn) serverEnded() {
 // moment may pass between the ends, and the longer an upload took the less it
 // matters to wait for that.
 func (d *dataConn) clientEnded() {
-	if !d.running || d.direction == download || d.up.told {
+	if !d.running || !d.joined || d.direction == download || d.up.told {
 		return
 	}
 	watch := min(max(deathWatch, time.Since(d.record.since)/deathWatchShare), longDeathWatch)
 	d.s.after(watch, func() {
 		switch {
-		case d.finished:
+		case d.finished || !d.running || !d.joined:
 		case d.s.clientDied():
 			d.s.abortUpload(d, errors.New("the client has gone"))
 		default:

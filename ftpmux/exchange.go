@@ -28,6 +28,9 @@ type exchange struct {
 // answer.
 func (x *exchange) forwarded() bool { return !x.promise && !x.own && !x.late }
 
+// forClient tells whether the client is to get a reply to x.
+func (x *exchange) forClient() bool { return !x.late && !(x.own && x.done != nil) }
+
 // keeps tells whether a reply with this code has to be seen whole before any
 // of it goes to the client. All others stream through.
 func (x *exchange) keeps(code int) bool {

@@ -73,6 +73,10 @@ func (s *session) eprt(cmd command) {
 
 // openPassive gets a server half and then listens for the client.
 func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
+	if s.foresees() {
+		s.openAhead(cmd, format)
+		return
+	}
 	d, x := s.newData(cmd), s.promise(cmd)
 	s.busy = true
 	refuse := s.refuser(x, d)
@@ -81,24 +85,17 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 		get = s.askActive
 	}
 	done := func() {
-		s.settling = true
-		s.aside(func(ctx context.Context) (event, undo func()) {
-			ln, err := s.mux.local().Listen(ctx, "tcp", netip.AddrPortFrom(s.localAddr, 0).String())
-			if err != nil {
-				return func() { refuse("425 Cannot listen for the data connection: " + oneLine(err.Error())) }, nil
+		s.listenFor(d, x, func(ln net.Listener) {
+			if d.err != nil { // the server half failed meanwhile
+				ln.Close()
+				refuse("425 No data connection: " + oneLine(d.err.Error()))
+				return
 			}
-			return func() {
-				if d.err != nil { // the server half failed meanwhile
-					ln.Close()
-					refuse("425 No data connection: " + oneLine(d.err.Error()))
-					return
-				}
-				s.busy, s.settling = false, false
-				d.listen(ln)
-				reply := format(netip.AddrPortFrom(s.localAddr, portOfListener(ln)))
-				s.log.Debug("rewrote", "reply", reply, "for", cmd, "in place of", d.serverSays)
-				s.fulfil(x, reply)
-			}, func() { ln.Close() }
+			s.busy, s.settling = false, false
+			d.listen(ln)
+			reply := format(netip.AddrPortFrom(s.localAddr, portOfListener(ln)))
+			s.log.Debug("rewrote", "reply", reply, "for", cmd, "in place of", d.serverSays)
+			s.fulfil(x, reply)
 		})
 	}
 	s.protect(refuse, func() { get(d, refuse, done) })
@@ -186,11 +183,16 @@ var passiveVerbs = []passiveVerb{{"EPSV", 229, parseEPSV}, {"PASV", 227, parsePA
 // that give no reply at all to the other. It ends with a call of refuse, with the
 // reply that the client is to get, or of done.
 func (s *session) askPassive(d *dataConn, refuse func(reply string), done func()) {
+	s.tryPassive(s.passiveVerbs(d), d, refuse, done)
+}
+
+// passiveVerbs are those that the server may know, the client's first.
+func (s *session) passiveVerbs(d *dataConn) []passiveVerb {
 	verbs := slices.DeleteFunc(slices.Clone(passiveVerbs), func(v passiveVerb) bool { return v.name == s.lacks })
 	if d.askedBy == "PASV" {
 		slices.Reverse(verbs)
 	}
-	s.tryPassive(verbs, d, refuse, done)
+	return verbs
 }
 
 // tryPassive is askPassive by one of verbs after the other. Where none works, the
@@ -206,6 +208,7 @@ func (s *session) tryPassive(verbs []passiveVerb, d *dataConn, refuse func(reply
 		}
 		switch {
 		case code == v.code && err == nil:
+			s.mux.habits.passive.Store(true)
 			d.dialServer(port, reply)
 			done()
 		case code == 0 || final(reply) || len(others) == 0:

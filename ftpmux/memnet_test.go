@@ -22,6 +22,7 @@ type memNet struct {
 	noListen  error // what Listen returns, if not nil
 	dialFrom  netip.Addr
 	dialled   []string
+	held      map[string]chan struct{} // addresses that are dialled once it is closed
 }
 
 func newMemNet(firstPort uint16) *memNet {
@@ -34,6 +35,16 @@ func newMemNet(firstPort uint16) *memNet {
 }
 
 func (n *memNet) DialContext(ctx context.Context, _, addr string) (net.Conn, error) {
+	n.mu.Lock()
+	held := n.held[addr]
+	n.mu.Unlock()
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	c, err := n.dial(addr)
 	if err != nil {
 		<-time.After(time.Millisecond) // bad news travels slowly, so transcripts have an order

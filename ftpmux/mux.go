@@ -98,6 +98,10 @@ type Mux struct {
 	// nil is plain FTP.
 	TLS *tls.Config
 
+	// Prefetch answers what the server is known to grant before it does, so that a
+	// client waits for fewer round trips.
+	Prefetch bool
+
 	// Grace is how long transfers may go on after Serve was told to stop.
 	Grace time.Duration
 
@@ -117,6 +121,7 @@ type Mux struct {
 	ownIDs Sequence
 	views  views
 	tally  tally
+	habits habits
 }
 
 // Limits of one session.

@@ -28,7 +28,10 @@ func (s *session) onReply(line replyLine, err error) {
 		return
 	}
 	if !s.midReply {
-		s.answering = s.whose(line.code)
+		s.answering = s.refusesSpare(line)
+		if s.answering == nil {
+			s.answering = s.whose(line.code)
+		}
 	}
 	s.midReply = !line.last
 	x := s.answering
@@ -132,6 +135,9 @@ func (s *session) onLastLine(x *exchange, line replyLine) {
 func (s *session) onFinal(x *exchange, code int, text []byte) {
 	s.passOver(x)
 	s.queue = s.queue.without(x)
+	if code == 230 || code == 232 {
+		s.loggedIn = true
+	}
 	switch {
 	case x.late:
 		s.logOf(x).Info("a reply that was given up has come", "line", x.cmd, "code", code)

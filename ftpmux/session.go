@@ -61,6 +61,7 @@ type session struct {
 	compressed bool   // ... but smaller
 
 	data      *dataConn // of the next transfer
+	spare     *dataConn // ... of the one after it, to the server
 	datas     map[*dataConn]struct{}
 	tls       *tls.Config // of data connections; nil for none
 	protected bool        // the server encrypts them
@@ -72,6 +73,11 @@ type session struct {
 	greetingTimer *time.Timer
 	silent        bool   // the greeting did not come in time
 	greets        string // its first line
+
+	loggedIn bool      // by all that is known
+	lastSaid time.Time // when the server was told something
+	typed    typed
+	dialled  bool // a data connection to the server was made
 
 	secrets    []string // of the client's, which replies may repeat
 	quit       bool     // the client said so

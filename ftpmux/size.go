@@ -162,7 +162,21 @@ func (s *session) allo(cmd command) {
 // representation passes TYPE on: RFC 959, section 3.1.1.
 func (s *session) representation(cmd command) {
 	arg := strings.ToUpper(strings.Join(strings.Fields(cmd.arg), " "))
+	if s.knowsType(cmd) {
+		s.log.Debug("answered", "reply", s.typed.reply, "for", cmd, "ahead of the server", "nothing")
+		s.answer(cmd, s.typed.reply)
+		return
+	}
 	s.set(&s.image, arg == "I" || arg == "L 8", cmd)
+	s.typed = typed{}
+	x := s.queue[len(s.queue)-1]
+	set := x.then
+	x.then = func(code int) {
+		set(code)
+		if code == 200 {
+			s.typed = typed{cmd.text, x.said}
+		}
+	}
 }
 
 // set passes cmd on, with which setting becomes value unless the server refuses it.

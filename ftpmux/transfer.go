@@ -24,6 +24,11 @@ func (s *session) transfer(cmd command) {
 	}
 	s.busy = true
 	s.pending = &exchange{cmd: cmd, data: d, record: r}
+	if d.lost {
+		d.lost = false
+		s.dropSpare("the one before is used again")
+		s.askPassive(d, func(reply string) { d.noServer(errors.New(reply)) }, func() {})
+	}
 	d.callClient()
 	s.tryPending()
 }
@@ -41,6 +46,7 @@ func (s *session) tryPending() {
 		s.pending, s.busy, s.data, s.restart = nil, false, nil, nil
 		s.forward(x, nil)
 		x.data.begin(x.record)
+		s.prepareSpare(atCommand)
 	}
 }
 
@@ -74,6 +80,7 @@ func (s *session) abor(cmd command) {
 		}
 		return cmd.verb.transfers()
 	})
+	s.dropSpare("ABOR")
 	x := s.queue.transfer()
 	abor := &exchange{cmd: cmd}
 	if x == nil {
@@ -100,7 +107,15 @@ func (s *session) abor(cmd command) {
 // broken.
 func (s *session) abandonTransfer(x *exchange) {
 	s.endRecord(x.record, x.begun || x.data.bytes() > 0, x.data.err.Error())
-	s.abandon(x, "426 The transfer did not complete: "+x.data.err.Error())
+	s.abandon(x, x.failure())
+}
+
+// failure tells the client that x's data is broken.
+func (x *exchange) failure() string {
+	if !x.begun && x.data.noWay {
+		return "425 No data connection: " + oneLine(x.data.err.Error())
+	}
+	return "426 The transfer did not complete: " + oneLine(x.data.err.Error())
 }
 
 // cutOff breaks d and sends abor ahead of the end of the server's side. To a
@@ -143,6 +158,14 @@ func (s *session) abortUpload(d *dataConn, why error) {
 	s.forget(abor, 10*abortPatience) // no server needs longer, and some never answer
 }
 
+// withdraw takes back a transfer command that went out beside the dialling of its
+// data connection, which has failed.
+func (s *session) withdraw(x *exchange, why error) {
+	abor := &exchange{cmd: ownCommand("ABOR"), own: true, done: func(int, []byte) {}}
+	s.cutOff(x.data, abor, why)
+	s.forget(abor, 10*abortPatience)
+}
+
 // sayHeld acts on the reply that waited for the end of its data.
 func (s *session) sayHeld() {
 	if x := s.held; x != nil && x.data.verdict() != undecided {
@@ -181,7 +204,7 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 		d.close(true)
 		log.Warn("transfer broken", "line", x.cmd, "bytes", d.bytes(), "reason", d.err)
 		s.endRecord(x.record, true, d.err.Error())
-		s.tellClient([]byte("426 The transfer did not complete: " + oneLine(d.err.Error()) + "\r\n"))
+		s.tellClient([]byte(x.failure() + "\r\n"))
 	case ends(code):
 		d.close(false)
 		log.Debug("transfer complete", "line", x.cmd, "bytes", d.bytes())
@@ -194,6 +217,9 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 		s.endRecord(x.record, false, saying(x.said))
 		d.running, d.answered = false, make(chan struct{})
 		s.data = d
+		if d.halfClosed || s.spare != nil { // a second command does not go by itself there
+			d.loseServer()
+		}
 	case x.begun && d.uploading(): // it may be the answer to something else
 		s.abortUpload(d, fmt.Errorf("the server says %d", code))
 		s.endRecord(x.record, true, saying(x.said))

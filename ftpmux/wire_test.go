@@ -31,9 +31,11 @@ import (
 // `C=>m open PORT from HOST` is a stranger. Commands and replies end with CRLF unless
 // they stand in Go's quotes. Others set the stage or look at it:
 //
-//	set NAME VALUE       data, fxp, server or client (an address), tls
+//	set NAME VALUE       data, fxp, server or client (an address), prefetch, tls
 //	refuse listen        the far side refuses to listen
 //	refuse PORT          nothing listens at the server's or the client's PORT
+//	hold PORT            dialling the server's PORT takes until it is released
+//	release PORT         ... which it is now
 //	wait DURATION        passes, in virtual time
 //	S handshakes         goes on inside TLS, as S=>m does; RST is an end without TLS's own
 //	C closes, C resets   ends the control connection, as S does
@@ -180,6 +182,8 @@ func (p *player) step(who, what string) error {
 			p.mux.Server = value
 		case "client":
 			p.clientHost = value
+		case "prefetch":
+			p.mux.Prefetch = true
 		case "tls":
 			p.mux.TLS = tlsClient()
 		default:
@@ -189,6 +193,9 @@ func (p *player) step(who, what string) error {
 	case "refuse":
 		p.refused[what] = true
 		return nil
+	case "hold":
+		p.far.held = map[string]chan struct{}{"127.0.0.1:" + what: make(chan struct{})}
+		return nil
 	}
 	if err := p.begin(); err != nil {
 		return err
@@ -196,6 +203,9 @@ func (p *player) step(who, what string) error {
 	<-time.After(2 * deathWatch) // of virtual time, so that the short waits are over
 	synctest.Wait()
 	switch who {
+	case "release":
+		close(p.far.held["127.0.0.1:"+what])
+		return nil
 	case "wait":
 		d, err := time.ParseDuration(what)
 		<-time.After(d)
