@@ -49,7 +49,7 @@ func (s *session) handle(cmd command) {
 		s.sizes = new(sizes)
 	}
 	if !keepsType[cmd.name] {
-		s.typed = typed{}
+		s.typed = new(typed)
 	}
 	switch {
 	case cmd.verb.refusal != "":

@@ -76,7 +76,7 @@ type session struct {
 
 	loggedIn bool      // by all that is known
 	lastSaid time.Time // when the server was told something
-	typed    typed
+	typed    *typed
 	dialled  bool // a data connection to the server was made
 
 	secrets    []string // of the client's, which replies may repeat
@@ -108,6 +108,7 @@ func newSession(m *Mux, log *slog.Logger, client, server net.Conn) *session {
 		datas:      make(map[*dataConn]struct{}),
 		offset:     new(atomic.Int64),
 		sizes:      new(sizes),
+		typed:      new(typed),
 		busy:       true, // until the server's greeting
 	}
 	s.queue = queue{{own: true, then: s.greeted}} // the greeting answers no command

@@ -168,13 +168,14 @@ func (s *session) representation(cmd command) {
 		return
 	}
 	s.set(&s.image, arg == "I" || arg == "L 8", cmd)
-	s.typed = typed{}
+	t := new(typed) // which no longer counts once another command may change it
+	s.typed = t
 	x := s.queue[len(s.queue)-1]
 	set := x.then
 	x.then = func(code int) {
 		set(code)
 		if code == 200 {
-			s.typed = typed{cmd.text, x.said}
+			*t = typed{cmd.text, x.said}
 		}
 	}
 }
