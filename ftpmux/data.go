@@ -48,7 +48,7 @@ type dataConn struct {
 	halfClosed bool          // the way to the server has ended
 	lost       bool          // the server's end was, and has to be made again
 	reading    bool          // the client is read
-	toServer   sink          // where what it sends goes
+	toServer   *sink         // where what it sends goes
 	running    bool          // a transfer has begun
 	joined     bool          // bytes are being copied
 	finished   bool          // both ends are closed
@@ -88,7 +88,7 @@ func (s *session) newData(cmd command) *dataConn {
 
 // makeData makes a data connection that the client asks for by that verb.
 func (s *session) makeData(askedBy string) *dataConn {
-	d := &dataConn{s: s, askedBy: askedBy, answered: make(chan struct{})}
+	d := &dataConn{s: s, askedBy: askedBy, toServer: newSink(), answered: make(chan struct{})}
 	d.down.sums = []*atomic.Int64{&s.view.down, &s.mux.tally.down}
 	d.up.sums = []*atomic.Int64{&s.view.up, &s.mux.tally.up}
 	d.ctx, d.cancel = context.WithCancel(s.ctx)
@@ -253,30 +253,47 @@ func (d *dataConn) reusable() bool {
 // loseServer gives the server's end up, and keeps the client's.
 func (d *dataConn) loseServer() {
 	server := d.server
+	d.toServer.set(nil)
 	d.server, d.joined, d.halfClosed, d.dialling, d.lost = nil, false, false, false, true
 	if server != nil {
 		d.s.work.Go(func() { server.Close() })
 	}
 }
 
-// A sink is a writer whose destination may change.
+// A sink is a writer whose destination may change. Who writes waits while there is none.
 type sink struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu     sync.Mutex
+	change *sync.Cond
+	w      io.Writer
+}
+
+func newSink() *sink {
+	s := new(sink)
+	s.change = sync.NewCond(&s.mu)
+	return s
 }
 
 func (s *sink) set(w io.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.w = w
+	s.change.Broadcast()
 }
 
 func (s *sink) Write(p []byte) (int, error) {
 	s.mu.Lock()
+	for s.w == nil {
+		s.change.Wait()
+	}
 	w := s.w
 	s.mu.Unlock()
 	return w.Write(p)
 }
+
+// nowhere takes nothing.
+type nowhere struct{}
+
+func (nowhere) Write([]byte) (int, error) { return 0, net.ErrClosed }
 
 // begin starts the transfer that is recorded in r.
 func (d *dataConn) begin(r *record) {
@@ -298,16 +315,16 @@ func (d *dataConn) join() {
 	}
 	d.joined = true
 	d.copy(&d.down, d.client, d.server, d.serverEnded)
-	d.toServer.set(d.server)
 	if d.direction == download && d.s.tls == nil && d.s.kind().halfClose {
-		d.halfClosed = true
-		d.toServer.set(io.Discard)
+		d.halfClosed = true // what the client sends waits, for another command maybe
 		server := d.server
 		d.s.work.Go(func() { closeWrite(server) })
+	} else {
+		d.toServer.set(d.server)
 	}
 	if !d.reading {
 		d.reading = true
-		d.copy(&d.up, &d.toServer, d.client, d.clientEnded)
+		d.copy(&d.up, d.toServer, d.client, d.clientEnded)
 	}
 	if d.up.eof {
 		d.clientEnded()
@@ -519,6 +536,7 @@ func (d *dataConn) close(abruptly bool) {
 	d.finished = true
 	delete(d.s.datas, d)
 	d.cancel()
+	d.toServer.set(nowhere{})
 	if d.timer != nil {
 		d.timer.Stop()
 	}
