@@ -38,6 +38,8 @@ type dataConn struct {
 	cancel      context.CancelFunc
 	ctx         context.Context // ends what is being accepted and dialled
 
+	stopDialling context.CancelFunc // ... towards the server
+
 	askedBy     string // the client's verb
 	askedServer string // how the server half was negotiated, for the log
 	serverSays  string
@@ -119,7 +121,7 @@ func (d *dataConn) listen(ln net.Listener) {
 // callClient dials a client that waits for that.
 func (d *dataConn) callClient() {
 	if d.dialClient.IsValid() && d.client == nil {
-		d.dial(d.s.mux.local(), d.dialClient.String(), d.clientReady, d.fail)
+		d.dial(d.ctx, d.s.mux.local(), d.dialClient.String(), d.clientReady, d.fail)
 	}
 }
 
@@ -177,9 +179,11 @@ func (d *dataConn) dialServer(port uint16, reply string) {
 		return
 	}
 	d.serverSays, d.dialling = reply, true
+	ctx, cancel := context.WithCancel(d.ctx)
+	d.stopDialling = cancel
 	host, _, _ := net.SplitHostPort(d.s.mux.Server)
 	addr := net.JoinHostPort(host, fmt.Sprint(port))
-	d.dial(d.s.mux.Remote, addr, d.serverReady, d.noServer)
+	d.dial(ctx, d.s.mux.Remote, addr, d.serverReady, d.noServer)
 	d.s.tryPending()
 }
 
@@ -204,16 +208,27 @@ func (d *dataConn) noServer(why error) {
 	d.fail(why)
 }
 
-// dial connects to addr and hands the connection to ready, or the error to failed.
-func (d *dataConn) dial(network Remote, addr string, ready func(net.Conn), failed func(error)) {
+// dial connects to addr and hands the connection to ready, or the error to failed; none
+// of them hears of it once ctx is over.
+func (d *dataConn) dial(ctx context.Context, network Remote, addr string, ready func(net.Conn), failed func(error)) {
 	d.s.aside(func(context.Context) (event, undo func()) {
-		ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
+		limited, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
-		c, err := network.DialContext(ctx, "tcp", addr)
+		c, err := network.DialContext(limited, "tcp", addr)
 		if err != nil {
-			return func() { failed(err) }, nil
+			return func() {
+				if ctx.Err() == nil {
+					failed(err)
+				}
+			}, nil
 		}
-		return func() { ready(c) }, func() { reset(c) }
+		return func() {
+			if ctx.Err() != nil {
+				d.s.work.Go(func() { reset(c) })
+				return
+			}
+			ready(c)
+		}, func() { reset(c) }
 	})
 }
 
@@ -255,6 +270,9 @@ func (d *dataConn) loseServer() {
 	server := d.server
 	d.toServer.set(nil)
 	d.server, d.joined, d.halfClosed, d.dialling, d.lost = nil, false, false, false, true
+	if d.stopDialling != nil {
+		d.stopDialling()
+	}
 	if server != nil {
 		d.s.work.Go(func() { server.Close() })
 	}
