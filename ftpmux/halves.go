@@ -211,7 +211,7 @@ func (s *session) tryPassive(verbs []passiveVerb, d *dataConn, refuse func(reply
 			s.mux.habits.passive.Store(true)
 			d.dialServer(port, reply)
 			done()
-		case code == 0 || final(reply) || len(others) == 0:
+		case code == 0 || final(reply) || len(others) == 0 || d.finished: // d's place may be another's
 			refuse(refusal)
 		default:
 			s.log.Debug(v.name+" did not work, trying "+others[0].name, "reply", reply)
