@@ -30,10 +30,7 @@ func (s *session) openAhead(cmd command, format func(netip.AddrPort) string) {
 	x := s.promise(cmd)
 	if d == nil {
 		d = s.newData(cmd)
-		s.askPassive(d, func(reply string) {
-			s.mux.habits.passive.Store(false)
-			d.noServer(errors.New(reply))
-		}, func() {})
+		s.askAhead(d)
 	}
 	s.busy = true
 	s.listenFor(d, x, func(ln net.Listener) {
@@ -45,6 +42,14 @@ func (s *session) openAhead(cmd command, format func(netip.AddrPort) string) {
 			s.fulfil(x, reply)
 		})
 	})
+}
+
+// askAhead asks for the server half of d, of which the client does not wait to hear.
+func (s *session) askAhead(d *dataConn) {
+	s.askPassive(d, func(reply string) {
+		s.mux.habits.passive.Store(false)
+		d.noServer(errors.New(reply))
+	}, func() {})
 }
 
 // sparePatience is how long a data connection to the server is kept for a client that
@@ -62,6 +67,10 @@ func (s *session) prepareSpare(now moment) {
 	s.spare = d
 	s.tryPassive(s.passiveVerbs(d)[:1], d, func(reply string) {
 		s.odd("EPSV behind a transfer: " + reply)
+		if s.data == d { // the transfer is over, and the client was told a port
+			s.askAhead(d)
+			return
+		}
 		s.dropSpare(reply)
 	}, func() {
 		if s.queue.of(x.data) == x {
