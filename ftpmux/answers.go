@@ -38,12 +38,13 @@ func ownCommand(text string) command {
 	return command{text: text, name: strings.ToUpper(name), arg: arg}
 }
 
-// unless runs event if x has no final reply within replyTimeout.
+// unless runs event if x has no final reply within replyTimeout. What the mux itself
+// asks behind a transfer has no reply before that one, with some servers.
 func (s *session) unless(x *exchange, event func()) {
 	s.after(replyTimeout, func() {
 		switch {
 		case x.late || !slices.Contains(s.queue, x):
-		case s.hears(x):
+		case s.hears(x), x.own && s.queue.behindTransfer(x):
 			s.unless(x, event)
 		default:
 			s.logOf(x).Warn("no reply from the server", "line", x.cmd, "after", replyTimeout)

@@ -167,6 +167,9 @@ func (q queue) transfer() *exchange {
 	return q.first(func(x *exchange) bool { return x.data != nil && !x.late })
 }
 
+// behindTransfer tells whether a transfer stands before x.
+func (q queue) behindTransfer(x *exchange) bool { return q[:slices.Index(q, x)].transfer() != nil }
+
 // of returns the transfer that uses d, if its final reply is still to come, or nil.
 func (q queue) of(d *dataConn) *exchange {
 	return q.first(func(x *exchange) bool { return x.data == d && !x.late })
