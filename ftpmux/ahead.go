@@ -83,10 +83,11 @@ func (s *session) prepareSpare(now moment) {
 }
 
 // refusesSpare returns the mux's own EPSV or PASV behind a transfer, if line refuses that
-// before the transfer's end, as its words tell.
+// before the transfer's end, as its words tell. A 425 is the transfer's: "Use PORT or PASV
+// first", says vsftpd.
 func (s *session) refusesSpare(line replyLine) *exchange {
 	transfer := s.queue.transfer()
-	if s.spare == nil || transfer == nil || line.code < 400 {
+	if s.spare == nil || transfer == nil || line.code < 400 || line.code == 425 {
 		return nil
 	}
 	verb := s.spare.askedServer
