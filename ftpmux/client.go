@@ -85,6 +85,7 @@ func (s *session) rein(cmd command) {
 		s.answer(cmd, noREIN)
 		return
 	}
+	s.dropSpare("REIN")
 	d := s.data
 	s.forward(&exchange{cmd: cmd, then: func(code int) {
 		if code >= 300 {

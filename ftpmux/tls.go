@@ -306,6 +306,7 @@ func (s *session) protect(refuse func(reply string), done func()) {
 // user passes USER on: with a new login, protection may be to be asked for again.
 func (s *session) user(cmd command) {
 	s.protected, s.loggedIn = false, false
+	s.dropSpare("USER")
 	user := printable(cmd.arg)
 	s.view.user.Store(&user)
 	s.image = false // with some servers
