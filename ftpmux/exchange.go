@@ -119,6 +119,9 @@ func (q queue) match(code int, transferDue bool) *exchange {
 		}
 	}
 	for i, x := range q {
+		if code == 421 && x.own && x.done != nil && !q.promises() {
+			continue // the client would not hear of it
+		}
 		if ends(code) && plain[x.cmd.name] && x.forwarded() && transferDue && !(x.cmd.name == "ABOR" && code == 226) {
 			continue
 		}
@@ -127,6 +130,11 @@ func (q queue) match(code int, transferDue bool) *exchange {
 		}
 	}
 	return nil
+}
+
+// promises tells whether the client waits for an answer that is made from the server's.
+func (q queue) promises() bool {
+	return q.first(func(x *exchange) bool { return x.promise && x.local == "" }) != nil
 }
 
 // commands tells whether there are any that the server may answer at once,
