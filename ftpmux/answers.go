@@ -59,10 +59,14 @@ func (s *session) giveUp(x *exchange) {
 	s.forget(x, replyTimeout)
 }
 
-// forget drops x after some time, unless its reply is under way then.
+// forget drops x after some time, unless its reply is under way then. Behind a transfer
+// it stays until that is dropped or has its reply, for which some servers need a minute.
 func (s *session) forget(x *exchange, after time.Duration) {
 	s.after(after, func() {
-		if !s.hears(x) {
+		switch {
+		case s.queue.behindTransfer(x):
+			s.forget(x, after)
+		case !s.hears(x):
 			s.queue = s.queue.without(x)
 		}
 	})

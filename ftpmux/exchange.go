@@ -65,7 +65,7 @@ func (x *exchange) fits(code int, behind queue) bool {
 	case x.data != nil && ends(code):
 		return code == 226 || !behind.maySay250()
 	case x.data != nil && x.late:
-		return code != 425 && slices.Contains(breaks, code)
+		return (code != 425 || x.data.noWay) && slices.Contains(breaks, code)
 	case x.data != nil && x.begun && behind.commands():
 		return slices.Contains(breaks, code)
 	case x.data != nil:
@@ -175,8 +175,10 @@ func (q queue) transfer() *exchange {
 	return q.first(func(x *exchange) bool { return x.data != nil && !x.late })
 }
 
-// behindTransfer tells whether a transfer stands before x.
-func (q queue) behindTransfer(x *exchange) bool { return q[:slices.Index(q, x)].transfer() != nil }
+// behindTransfer tells whether a transfer stands before x, also one that was given up.
+func (q queue) behindTransfer(x *exchange) bool {
+	return q[:max(slices.Index(q, x), 0)].first(func(y *exchange) bool { return y.data != nil }) != nil
+}
 
 // of returns the transfer that uses d, if its final reply is still to come, or nil.
 func (q queue) of(d *dataConn) *exchange {
