@@ -121,7 +121,7 @@ func (s *session) dropSpare(why string) {
 }
 
 // listenFor opens the listener for d's client; opened takes it, and nothing of the
-// server's comes to the client meanwhile. Without one, x is refused.
+// server's comes to the client meanwhile. Without one, or a server half, x is refused.
 func (s *session) listenFor(d *dataConn, x *exchange, opened func(net.Listener)) {
 	s.settling = true
 	s.aside(func(ctx context.Context) (event, undo func()) {
@@ -131,7 +131,14 @@ func (s *session) listenFor(d *dataConn, x *exchange, opened func(net.Listener))
 				s.refuser(x, d)("425 Cannot listen for the data connection: " + oneLine(err.Error()))
 			}, nil
 		}
-		return func() { opened(ln) }, func() { ln.Close() }
+		return func() {
+			if d.err != nil { // the server half failed meanwhile
+				ln.Close()
+				s.refuser(x, d)("425 No data connection: " + oneLine(d.err.Error()))
+				return
+			}
+			opened(ln)
+		}, func() { ln.Close() }
 	})
 }
 

@@ -86,11 +86,6 @@ func (s *session) openPassive(cmd command, format func(netip.AddrPort) string) {
 	}
 	done := func() {
 		s.listenFor(d, x, func(ln net.Listener) {
-			if d.err != nil { // the server half failed meanwhile
-				ln.Close()
-				refuse("425 No data connection: " + oneLine(d.err.Error()))
-				return
-			}
 			s.busy, s.settling = false, false
 			d.listen(ln)
 			reply := format(netip.AddrPortFrom(s.localAddr, portOfListener(ln)))

@@ -22,7 +22,7 @@ type memNet struct {
 	noListen  error // what Listen returns, if not nil
 	dialFrom  netip.Addr
 	dialled   []string
-	held      map[string]chan struct{} // addresses that are dialled once it is closed
+	held      map[string]chan struct{} // addresses that are dialled once it is closed, and "listen"
 }
 
 func newMemNet(firstPort uint16) *memNet {
@@ -35,21 +35,30 @@ func newMemNet(firstPort uint16) *memNet {
 }
 
 func (n *memNet) DialContext(ctx context.Context, _, addr string) (net.Conn, error) {
-	n.mu.Lock()
-	held := n.held[addr]
-	n.mu.Unlock()
-	if held != nil {
-		select {
-		case <-held:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if err := n.wait(ctx, addr); err != nil {
+		return nil, err
 	}
 	c, err := n.dial(addr)
 	if err != nil {
 		<-time.After(time.Millisecond) // bad news travels slowly, so transcripts have an order
 	}
 	return c, err
+}
+
+// wait returns when what is not held any more.
+func (n *memNet) wait(ctx context.Context, what string) error {
+	n.mu.Lock()
+	held := n.held[what]
+	n.mu.Unlock()
+	if held == nil {
+		return nil
+	}
+	select {
+	case <-held:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (n *memNet) dial(addr string) (net.Conn, error) {
@@ -78,6 +87,9 @@ func (n *memNet) dial(addr string) (net.Conn, error) {
 func (n *memNet) Listen(ctx context.Context, _, addr string) (net.Listener, error) {
 	if n.noListen != nil {
 		return nil, n.noListen
+	}
+	if err := n.wait(ctx, "listen"); err != nil {
+		return nil, err
 	}
 	return n.listen(addr)
 }

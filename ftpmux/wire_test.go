@@ -35,7 +35,8 @@ import (
 //	refuse listen        the far side refuses to listen
 //	refuse PORT          nothing listens at the server's or the client's PORT
 //	hold PORT            dialling the server's PORT takes until it is released
-//	release PORT         ... which it is now
+//	hold listen          ... and so does listening for the client
+//	release PORT, listen which it is now
 //	wait DURATION        passes, in virtual time
 //	S handshakes         goes on inside TLS, as S=>m does; RST is an end without TLS's own
 //	C closes, C resets   ends the control connection, as S does
@@ -194,7 +195,8 @@ func (p *player) step(who, what string) error {
 		p.refused[what] = true
 		return nil
 	case "hold":
-		p.far.held = map[string]chan struct{}{"127.0.0.1:" + what: make(chan struct{})}
+		n, key := p.held(what)
+		n.held = map[string]chan struct{}{key: make(chan struct{})}
 		return nil
 	}
 	if err := p.begin(); err != nil {
@@ -204,7 +206,8 @@ func (p *player) step(who, what string) error {
 	synctest.Wait()
 	switch who {
 	case "release":
-		close(p.far.held["127.0.0.1:"+what])
+		n, key := p.held(what)
+		close(n.held[key])
 		return nil
 	case "wait":
 		d, err := time.ParseDuration(what)
@@ -271,6 +274,14 @@ func (p *player) step(who, what string) error {
 		return errors.New("unknown step")
 	}
 	return nil
+}
+
+// held tells whose held a step is about, and its key there.
+func (p *player) held(what string) (n *memNet, key string) {
+	if what == "listen" {
+		return p.local, what
+	}
+	return p.far, "127.0.0.1:" + what
 }
 
 // look is a step that is about what others see of the session.
