@@ -64,7 +64,7 @@ func (s *session) prepareSpare(now moment) {
 		return
 	}
 	d := s.makeData(x.data.askedBy)
-	s.spare = d
+	s.spare, x.data.replaced = d, true
 	s.tryPassive(s.passiveVerbs(d)[:1], d, func(reply string) {
 		s.odd("EPSV behind a transfer: " + reply)
 		if s.data == d { // the transfer is over, and the client was told a port

@@ -48,6 +48,7 @@ type dataConn struct {
 	dialling   bool          // the server is being connected to
 	noWay      bool          // ... in vain
 	halfClosed bool          // the way to the server has ended
+	replaced   bool          // the server was asked for another one since
 	lost       bool          // the server's end was, and has to be made again
 	reading    bool          // the client is read
 	toServer   *sink         // where what it sends goes
@@ -269,7 +270,7 @@ func (d *dataConn) reusable() bool {
 func (d *dataConn) loseServer() {
 	server := d.server
 	d.toServer.set(nil)
-	d.server, d.joined, d.halfClosed, d.dialling, d.lost = nil, false, false, false, true
+	d.server, d.joined, d.halfClosed, d.replaced, d.dialling, d.lost = nil, false, false, false, false, true
 	if d.stopDialling != nil {
 		d.stopDialling()
 	}

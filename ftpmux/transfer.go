@@ -217,7 +217,7 @@ func (s *session) onTransferEnd(x *exchange, code int, text []byte) {
 		s.endRecord(x.record, false, saying(x.said))
 		d.running, d.answered = false, make(chan struct{})
 		s.data = d
-		if d.halfClosed || s.spare != nil { // a second command does not go by itself there
+		if d.halfClosed || d.replaced { // a second command does not go by itself there
 			d.loseServer()
 		}
 	case x.begun && d.uploading(): // it may be the answer to something else
