@@ -86,13 +86,13 @@ func (s *session) prepareSpare(now moment) {
 // before the transfer's end, as its words tell. A 425 is the transfer's: "Use PORT or PASV
 // first", says vsftpd.
 func (s *session) refusesSpare(line replyLine) *exchange {
-	transfer := s.queue.transfer()
-	if s.spare == nil || transfer == nil || line.code < 400 || line.code == 425 {
+	if s.spare == nil || s.queue.transfer() == nil || line.code < 400 || line.code == 425 {
 		return nil
 	}
 	verb := s.spare.askedServer
 	names := func(text string) bool { return strings.Contains(strings.ToUpper(text), verb) }
-	if !names(string(line.raw)) || names(transfer.cmd.arg) {
+	asks := func(x *exchange) bool { return !x.own && names(x.cmd.text) } // the client, by a file's name maybe
+	if !names(string(line.raw)) || s.queue.first(asks) != nil {
 		return nil
 	}
 	return s.queue.first(func(x *exchange) bool { return x.own && !x.late && x.cmd.name == verb })
