@@ -270,6 +270,7 @@ func (d *dataConn) reusable() bool {
 func (d *dataConn) loseServer() {
 	server := d.server
 	d.toServer.set(nil)
+	d.up.told = false
 	d.server, d.joined, d.halfClosed, d.replaced, d.dialling, d.lost = nil, false, false, false, false, true
 	if d.stopDialling != nil {
 		d.stopDialling()
@@ -444,7 +445,10 @@ func (d *dataConn) endUpload() {
 	d.s.aside(func(context.Context) (event, undo func()) {
 		err := closeWrite(server)
 		return func() {
-			if err != nil {
+			switch {
+			case server != d.server: // it was given up meanwhile
+				return
+			case err != nil:
 				d.breakWith(err)
 				return
 			}
