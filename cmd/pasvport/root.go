@@ -121,6 +121,8 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.StringVar(&o.Data, "data", string(ftpmux.Auto), "how the FTP server gets its data connections: auto, passive or active")
 	f.BoolVar(&o.AllowFXP, "allow-fxp", false, "let clients send data to another host, by PORT or EPRT; this machine connects there, outside the tunnel and in plain")
 	o.addTLS(f)
+	o.Prefetch = new(bool)
+	f.BoolVar(o.Prefetch, "prefetch", true, "ask the FTP server early for what a client is about to want, which makes small files faster")
 	o.Grace = new(config.Duration)
 	f.DurationVar((*time.Duration)(o.Grace), "grace", 2*time.Second, "how long transfers may go on when the tunnel is closed; 10s in the background")
 	f.BoolVar(&o.ViaSSH, "via-ssh", false, "let the system's ssh make the connection and log in, with these flags and questions of its own")

@@ -247,6 +247,7 @@ func (s *serving) mux(remote ftpmux.Remote, addr string) *ftpmux.Mux {
 		Data:     ftpmux.DataMode(s.Data),
 		TLS:      s.tls,
 		AllowFXP: s.AllowFXP,
+		Prefetch: s.Prefetch == nil || *s.Prefetch,
 		Grace:    s.grace(),
 		IDs:      s.ids,
 		Ended:    s.ended,

@@ -231,6 +231,7 @@ data = 'auto'
 allow_fxp = false
 tls = 'refuse'
 tls_insecure = false
+prefetch = true
 grace = '10s'
 via_ssh = false
 verbose = 0

@@ -181,6 +181,11 @@ func (r *reader) set(key string, value, field any) error {
 		want = "a number"
 		n, ok = value.(int64)
 		*field = int(n)
+	case **bool:
+		want = "true or false"
+		var b bool
+		b, ok = value.(bool)
+		*field = &b
 	case **Duration:
 		want = `a duration in quotes, such as "10s"`
 		*field, err = duration(value)

@@ -41,6 +41,8 @@ func (t *Tunnel) effective() Tunnel {
 	c.Server = cmp.Or(t.Server, net.JoinHostPort(defaultFTPHost, defaultFTPPort))
 	c.Data = cmp.Or(t.Data, string(ftpmux.Auto))
 	c.TLS = cmp.Or(t.TLS, TLSRefuse)
+	prefetch := true
+	c.Prefetch = cmp.Or(t.Prefetch, &prefetch)
 	c.Grace = cmp.Or(t.Grace, &grace)
 	return c
 }

@@ -34,6 +34,8 @@ type Tunnel struct {
 	TLSServerName string `toml:"tls_server_name,omitempty" json:"tls_server_name,omitempty"`
 	TLSInsecure   bool   `toml:"tls_insecure" json:"tls_insecure,omitempty"`
 
+	Prefetch *bool `toml:"prefetch,omitempty" json:"prefetch,omitempty"` // nil is true
+
 	Grace   *Duration `toml:"grace,omitempty" json:"grace,omitempty"` // nil: 2 s in the foreground, 10 s in the agent
 	ViaSSH  bool      `toml:"via_ssh" json:"via_ssh,omitempty"`
 	Verbose int       `toml:"verbose" json:"verbose,omitempty"` // -v; counts
