@@ -20,11 +20,13 @@ var modes = []struct {
 	ip     string
 	sshd   string // an option of it
 	flags  []string
+	ftpd   string // alone; "" is all
 }{
 	{name: "passive", ip: elsewhere},
 	{name: "active-to-passive", active: true, ip: elsewhere, sshd: "PermitListen none"},
 	{name: "active", active: true, ip: "127.0.0.1"}, // the FTP server connects to sshd
 	{name: "passive-to-active", ip: "127.0.0.1", flags: []string{"--data", "active"}},
+	{name: "without-prefetch", ip: elsewhere, flags: []string{"--prefetch=false"}, ftpd: "vsftpd"},
 }
 
 // mirrored is how many files a mirror has.
@@ -262,6 +264,9 @@ func TestMatrix(t *testing.T) {
 	for _, ftpd := range ftpds {
 		for _, client := range clients {
 			for _, mode := range modes {
+				if mode.ftpd != "" && mode.ftpd != ftpd.name {
+					continue
+				}
 				server := servers[site{ftpd.name, mode.ip}]
 				t.Run(ftpd.name+"/"+client.name+"/"+mode.name, func(t *testing.T) {
 					t.Parallel()
