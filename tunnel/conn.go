@@ -279,3 +279,12 @@ func splitAddr(network, addr string) (host string, port uint32, err error) {
 	}
 	return host, uint32(n), nil
 }
+
+// dialable is splitAddr for what can be dialled.
+func dialable(network, addr string) (host string, port uint32, err error) {
+	host, port, err = splitAddr(network, addr)
+	if err == nil && port == 0 {
+		err = &net.AddrError{Err: "port 0 cannot be dialled", Addr: addr}
+	}
+	return host, port, err
+}

@@ -26,14 +26,17 @@ type State struct {
 	Err   error
 	Retry time.Time // when the next attempt begins, if Waiting; an event may bring it forward
 	Made  int       // SSH connections to the destination made so far
-	Live  int       // those that are up: 0 or 1
+	Live  int       // those that are up; those of Spread are told by Tunnel.State alone
 }
 
 // State tells how the tunnel is. It blocks on nothing, and connects nothing.
 func (t *Tunnel) State() State {
+	further := t.spread.live()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.state
+	s := t.state
+	s.Live += further
+	return s
 }
 
 // note works out the state from the facts. It is called under mu whenever one of

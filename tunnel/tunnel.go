@@ -70,6 +70,9 @@ type Options struct {
 	// runs and it is down: then they fail with what the last attempt failed with, and at
 	// once when Keep rests. 0: they wait for an attempt that is under way, and for no other.
 	Patience time.Duration
+	// Connections is how many SSH connections the streams of Spread may use, the
+	// tunnel's own among them. 0 is 1.
+	Connections int
 	// Changed is told of each change of the State, in order and one at a time. It may
 	// call the tunnel's methods but for Close, which waits for it. May be nil.
 	Changed func(State)
@@ -96,6 +99,8 @@ type Tunnel struct {
 	stages sync.Mutex // one call of Trace at a time
 	net    network
 	senses senses
+
+	spread *Spread
 
 	reached atomic.Bool // Keep's attempt has got somewhere
 
@@ -135,7 +140,9 @@ func New(host *sshconf.Host, opts Options) *Tunnel {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Tunnel{host: host, opts: opts, log: log, moved: make(chan struct{}), state: State{Phase: Idle, Since: time.Now()}}
+	t := &Tunnel{host: host, opts: opts, log: log, moved: make(chan struct{}), state: State{Phase: Idle, Since: time.Now()}}
+	t.spread = newSpread(t)
+	return t
 }
 
 // Connect makes the SSH connection unless one is up. Callers that come while it
@@ -160,12 +167,9 @@ func (t *Tunnel) Connect(ctx context.Context) error {
 // The stream has CloseWrite() error and no deadlines. Reading it gives io.EOF only
 // when the peer has ended it, and a [LostError] when the connection has died.
 func (t *Tunnel) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	host, port, err := splitAddr(network, addr)
+	host, port, err := dialable(network, addr)
 	if err != nil {
 		return nil, err
-	}
-	if port == 0 {
-		return nil, &net.AddrError{Err: "port 0 cannot be dialled", Addr: addr}
 	}
 	l, err := t.borrow(ctx)
 	if err != nil {
@@ -205,6 +209,7 @@ func (t *Tunnel) Close() error {
 	}
 	l := t.link
 	t.mu.Unlock()
+	t.spread.cancel()
 	if l != nil {
 		l.fail(net.ErrClosed)
 	}
@@ -291,6 +296,16 @@ func (t *Tunnel) run(ctx context.Context, a *attempt) {
 		t.lost(a.link)
 		a.link.wait()
 	}
+}
+
+// goes starts f, for which Close waits, unless the tunnel is closed.
+func (t *Tunnel) goes(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.wg.Go(f)
+	}
+	return !t.closed
 }
 
 func (t *Tunnel) errClosed() error {

@@ -1,0 +1,202 @@
+package tunnel
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// A Spread opens streams as its Tunnel does, but over several SSH connections, of
+// which each has a window and an encryption of its own. A stream goes by the one with
+// the fewest streams. While all have some, another one is made, up to
+// [Options].Connections with the tunnel's own among them; a stream waits for that 2 s at
+// most. One that has had no stream for 30 s is closed. When one cannot be made, be it
+// for want of an answer to a question, no other is tried as long as the tunnel's own
+// lives. Where ssh has the connection there is no other.
+type Spread struct {
+	tunnel *Tunnel
+	ctx    context.Context // ends with the tunnel
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	loads  map[*link]*load // of the tunnel's link, and of those that were made here
+	making int
+	moved  chan struct{} // closed when a link is there, or will not be
+	rest   *link         // of the tunnel: while it is the one, nothing is made
+}
+
+// A load is what a link has to carry.
+type load struct {
+	streams int
+	since   time.Time // of the last stream's end
+	further bool      // it is not the tunnel's own
+}
+
+const (
+	spreadPatience = 2 * time.Second
+	spreadIdle     = 30 * time.Second
+)
+
+func newSpread(t *Tunnel) *Spread {
+	s := &Spread{tunnel: t, loads: map[*link]*load{}, moved: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Spread opens the streams that may go by several connections. Close of the tunnel ends
+// them, too.
+func (t *Tunnel) Spread() *Spread { return t.spread }
+
+// DialContext is the tunnel's, by the connection with the fewest streams.
+func (s *Spread) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, port, err := dialable(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	l, n, err := s.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := l.dial(ctx, host, port)
+	if err != nil {
+		s.give(n)
+		return nil, err
+	}
+	return &spreadConn{conn: c, give: sync.OnceFunc(func() { s.give(n) })}, nil
+}
+
+// Listen is the tunnel's.
+func (s *Spread) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	return s.tunnel.Listen(ctx, network, addr)
+}
+
+// A spreadConn is part of its link's load until it is closed.
+type spreadConn struct {
+	*conn
+	give func()
+}
+
+func (c *spreadConn) Close() error {
+	defer c.give()
+	return c.conn.Close()
+}
+
+// take chooses a link for a stream, which is part of its load from then on.
+func (s *Spread) take(ctx context.Context) (*link, *load, error) {
+	patience := time.NewTimer(spreadPatience)
+	defer patience.Stop()
+	for waited := false; ; {
+		own, err := s.tunnel.borrow(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.mu.Lock()
+		l, n := s.least(own)
+		if n.streams == 0 || waited || !s.another(own) {
+			n.streams++
+			s.mu.Unlock()
+			return l, n, nil
+		}
+		moved := s.moved
+		s.mu.Unlock()
+		select {
+		case <-moved:
+		case <-patience.C:
+			waited = true
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+// least is the link with the fewest streams, the tunnel's own if others have as few.
+func (s *Spread) least(own *link) (*link, *load) {
+	if s.loads[own] == nil {
+		s.loads[own] = &load{}
+	}
+	least := own
+	for l, n := range s.loads {
+		switch {
+		case l != own && !l.alive():
+			delete(s.loads, l)
+		case n.streams < s.loads[least].streams:
+			least = l
+		}
+	}
+	return least, s.loads[least]
+}
+
+// another tells whether a link is being made, and has one more made where that may be.
+func (s *Spread) another(own *link) bool {
+	if len(s.loads)+s.making < s.tunnel.opts.Connections && own != s.rest && own.ssh != nil &&
+		s.tunnel.goes(func() { s.further(own) }) {
+		s.making++
+	}
+	return s.making > 0
+}
+
+// further makes a link beside the tunnel's own and stays until it has ended.
+func (s *Spread) further(own *link) {
+	l, err := s.tunnel.connect(s.ctx)
+	s.mu.Lock()
+	s.making--
+	if err == nil {
+		s.loads[l] = &load{since: time.Now(), further: true}
+	} else {
+		s.rest = own
+	}
+	close(s.moved)
+	s.moved = make(chan struct{})
+	s.mu.Unlock()
+	if err != nil {
+		if s.ctx.Err() == nil {
+			s.tunnel.log.Warn("no further connection; data goes by those that are there", "err", err)
+		}
+		return
+	}
+	s.closeIdle(l)
+	l.wait()
+}
+
+// closeIdle closes a link that has had no stream for a while, or when the tunnel is
+// closed.
+func (s *Spread) closeIdle(l *link) {
+	for idle := false; !idle; {
+		select {
+		case <-time.After(spreadIdle / 4):
+		case <-s.ctx.Done():
+			idle = true
+		case <-l.done:
+			return
+		}
+		s.mu.Lock()
+		if n := s.loads[l]; n != nil && n.streams == 0 && time.Since(n.since) >= spreadIdle || idle {
+			idle = true
+			delete(s.loads, l)
+		}
+		s.mu.Unlock()
+	}
+	l.fail(net.ErrClosed)
+}
+
+// give takes a stream off a link's load.
+func (s *Spread) give(n *load) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.streams--
+	n.since = time.Now()
+}
+
+// live is how many links there are beside the tunnel's own.
+func (s *Spread) live() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	live := 0
+	for l, n := range s.loads {
+		if n.further && l.alive() {
+			live++
+		}
+	}
+	return live
+}

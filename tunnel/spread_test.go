@@ -1,0 +1,154 @@
+package tunnel
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// spreadDial opens a stream to the echo and has it carry something.
+func spreadDial(t *testing.T, s *Spread) *spreadConn {
+	t.Helper()
+	c, err := s.DialContext(t.Context(), "tcp", "echo:7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := c.Write([]byte("there and back")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 14)); err != nil {
+		t.Fatal(err)
+	}
+	return c.(*spreadConn)
+}
+
+func TestSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 3})
+		var streams []*spreadConn
+		for i, live := range []int{1, 2, 3, 3, 3, 3} {
+			streams = append(streams, spreadDial(t, k.Spread()))
+			if s := k.want(Up); s.Live != live {
+				t.Errorf("%d connections for %d streams, want %d", s.Live, i+1, live)
+			}
+		}
+		on := map[*link]int{}
+		for _, c := range streams {
+			on[c.link]++
+		}
+		if own := streams[0].link; own != k.link || len(on) != 3 || on[own] != 2 {
+			t.Errorf("%d streams over the tunnel's own connection, and %d connections in use; want 2 and 3", on[own], len(on))
+		}
+		for _, c := range streams[1:] {
+			c.Close()
+			c.Close() // once more changes nothing
+		}
+		if c := spreadDial(t, k.Spread()); c.link == k.link {
+			t.Error("a stream goes by the connection that has one, while others have none")
+		} else {
+			c.Close()
+		}
+		<-time.After(spreadIdle / 2)
+		if s := k.want(Up); s.Live != 3 {
+			t.Errorf("%d connections soon after the streams, want 3", s.Live)
+		}
+		<-time.After(spreadIdle)
+		if s := k.want(Up); s.Live != 1 || s.Made != 1 {
+			t.Errorf("%d connections long after the streams, want the tunnel's own", s.Live)
+		}
+		if _, err := streams[0].Write([]byte("still there")); err != nil {
+			t.Error(err)
+		}
+		k.wantTries(3)
+	})
+}
+
+func TestSpreadIsOneByDefault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{})
+		for range 3 {
+			spreadDial(t, k.Spread())
+		}
+		k.wantTries(1)
+	})
+}
+
+func TestSpreadWithoutFurtherConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 4})
+		k.set(func() { k.down = errNoRoute })
+		for range 4 {
+			if c := spreadDial(t, k.Spread()); c.link != k.link {
+				t.Error("a stream goes by a connection that could not be made")
+			}
+		}
+		k.wantTries(2) // the tunnel's own, and one
+
+		k.end()
+		k.set(func() { k.down = nil })
+		<-time.After(maxPause)
+		k.want(Up)
+		for range 2 {
+			spreadDial(t, k.Spread())
+		}
+		if s := k.want(Up); s.Live != 2 {
+			t.Errorf("%d connections after the tunnel's own was made anew, want 2", s.Live)
+		}
+	})
+}
+
+func TestSpreadIsPatientForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 2})
+		spreadDial(t, k.Spread())
+		k.set(func() { k.hang = true })
+		began := time.Now()
+		if c := spreadDial(t, k.Spread()); c.link != k.link || time.Since(began) != spreadPatience {
+			t.Errorf("a stream waited %v for a connection that takes for ever, want %v", time.Since(began), spreadPatience)
+		}
+	})
+}
+
+func TestSpreadOutlivesTheTunnelsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 2})
+		own, further := spreadDial(t, k.Spread()), spreadDial(t, k.Spread())
+		k.link.fail(errSilent)
+		if _, err := own.Read(make([]byte, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("reading from a stream of the lost connection gives %v", err)
+		}
+		if _, err := further.Write([]byte("still there")); err != nil {
+			t.Error(err)
+		}
+		<-time.After(maxPause)
+		if c := spreadDial(t, k.Spread()); c.link != k.link {
+			t.Error("a stream does not go by the new connection, which has none")
+		}
+	})
+}
+
+func TestSpreadEndsWithTheTunnel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 3})
+		spreadDial(t, k.Spread())
+		further := spreadDial(t, k.Spread())
+		k.set(func() { k.hang = true })
+		failed := make(chan error)
+		go func() {
+			_, err := k.Spread().DialContext(t.Context(), "tcp", "echo:7") // waits for one that is being made
+			failed <- err
+		}()
+		synctest.Wait()
+		k.Close() // waits for all that it has made
+		if _, err := further.Write([]byte("still there?")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("writing after the close gives %v", err)
+		}
+		if err := <-failed; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("dialling gives %v", err)
+		}
+	})
+}
