@@ -184,7 +184,7 @@ func (d *dataConn) dialServer(port uint16, reply string) {
 	d.stopDialling = cancel
 	host, _, _ := net.SplitHostPort(d.s.mux.Server)
 	addr := net.JoinHostPort(host, fmt.Sprint(port))
-	d.dial(ctx, d.s.mux.Remote, addr, d.serverReady, d.noServer)
+	d.dial(ctx, d.s.mux.dataRemote(), addr, d.serverReady, d.noServer)
 	d.s.tryPending()
 }
 

@@ -77,6 +77,10 @@ type Mux struct {
 	// Remote reaches the FTP server. Required.
 	Remote Remote
 
+	// DataRemote opens the data connections to the FTP server's passive ports, where
+	// that is another than Remote; nil is Remote.
+	DataRemote Remote
+
 	// Server is the FTP server's address, host:port, as Remote understands it.
 	Server string
 
@@ -306,6 +310,13 @@ func (m *Mux) local() Remote {
 		return localNetwork{}
 	}
 	return m.Local
+}
+
+func (m *Mux) dataRemote() Remote {
+	if m.DataRemote == nil {
+		return m.Remote
+	}
+	return m.DataRemote
 }
 
 // localNetwork is the network of this machine.

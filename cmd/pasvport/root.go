@@ -123,6 +123,7 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	o.addTLS(f)
 	o.Prefetch = new(bool)
 	f.BoolVar(o.Prefetch, "prefetch", true, "ask the FTP server early for what a client is about to want, which makes small files faster")
+	f.IntVar(&o.Connections, "connections", 1, "how many SSH connections transfers at the same time may use")
 	o.Grace = new(config.Duration)
 	f.DurationVar((*time.Duration)(o.Grace), "grace", 2*time.Second, "how long transfers may go on when the tunnel is closed; 10s in the background")
 	f.BoolVar(&o.ViaSSH, "via-ssh", false, "let the system's ssh make the connection and log in, with these flags and questions of its own")

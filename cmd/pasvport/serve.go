@@ -147,7 +147,7 @@ func (o *options) prepare(destination string, with means) (*serving, error) {
 		return h, err
 	}
 	opts := with.tunnel
-	opts.Jump, opts.Logger = s.jump, s.log
+	opts.Jump, opts.Logger, opts.Connections = s.jump, s.log, o.Connections
 	if o.ViaSSH {
 		opts.SSH = o.sshArgs(destination)
 	}
@@ -203,7 +203,9 @@ func (s *serving) listen(forwards []config.Forward, passed []net.Listener) ([]li
 			}
 			return nil, &listenError{err}
 		}
-		links = append(links, link{ln, s.mux(s.ssh, f.Server)})
+		mux := s.mux(s.ssh, f.Server)
+		mux.DataRemote = s.ssh.Spread()
+		links = append(links, link{ln, mux})
 	}
 	return links, nil
 }

@@ -73,6 +73,7 @@ func (t *Tunnel) broken() (all []*SettingError) {
 	refuse(t.TLSInsecure && t.TLSCA != "", "tls_insecure", Key("tls_insecure"), " and ", Key("tls_ca"), " exclude each other")
 	refuse(t.Grace != nil && *t.Grace < 0, "grace", Key("grace"), fmt.Sprintf(" %v is negative", time.Duration(deref(t.Grace))))
 	refuse(t.IPv4 && t.IPv6, "ipv6", Key("ipv4"), " and ", Key("ipv6"), " exclude each other")
+	refuse(t.Connections < 0 || t.Connections > MaxConnections, "connections", Key("connections"), fmt.Sprintf(" %d is not from 1 to %d", t.Connections, MaxConnections))
 	refuse(t.Verbose < 0, "verbose", Key("verbose"), fmt.Sprintf(" %d is negative", t.Verbose))
 	numeric := t.Port != "" && strings.Trim(t.Port, "+-0123456789") == "" // else it may be a service's name
 	refuse(numeric && !validPort(t.Port, 1), "port", Key("port"), fmt.Sprintf(": bad port %q", t.Port))

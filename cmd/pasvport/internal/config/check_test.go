@@ -26,6 +26,8 @@ func TestCheck(t *testing.T) {
 		{Tunnel{TLS: "upstream", TLSInsecure: true, TLSCA: "ca.pem"}, "tls_insecure", "tls_insecure and tls_ca exclude each other", "--tls-insecure and --tls-ca exclude"},
 		{Tunnel{Grace: &negative}, "grace", "grace -1s is negative", "--grace -1s is negative"},
 		{Tunnel{IPv4: true, IPv6: true}, "ipv6", "ipv4 and ipv6 exclude each other", "--ipv4 and --ipv6"},
+		{Tunnel{Connections: -1}, "connections", "connections -1 is not from 1 to 16", "--connections -1"},
+		{Tunnel{Connections: 17}, "connections", "connections 17 is not from 1 to 16", "--connections 17"},
 		{Tunnel{Verbose: -1}, "verbose", "verbose -1 is negative", "--verbose -1"},
 		{Tunnel{Port: "0"}, "port", `port: bad port "0"`, "--port: bad port"},
 		{Tunnel{Port: "65536"}, "port", `port: bad port "65536"`, "--port: bad port"},

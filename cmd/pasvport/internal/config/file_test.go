@@ -46,6 +46,8 @@ allow_fxp = true
 tls = "upstream"
 tls_ca = "ca.pem"
 tls_server_name = "n"
+prefetch = false
+connections = 4
 grace = "1m30s"
 via_ssh = true
 verbose = 2
@@ -60,7 +62,7 @@ log_level = "debug"
 			Identity: []string{"/home/anna/k", dir + "/rel/k", "/abs/k", "~bob/k", "%d/k", "${HOME}/k", "none"},
 			Jump:     "j", SSHConfig: filepath.Join(dir, "../ssh_config"), Login: "l", Option: []string{"A=b", "C=d"},
 			IPv4: true, Gateway: true, Data: "passive", AllowFXP: true, TLS: "upstream", TLSCA: dir + "/ca.pem", TLSServerName: "n",
-			Grace: &grace, ViaSSH: true, Verbose: 2, Autostart: true,
+			Prefetch: new(bool), Connections: 4, Grace: &grace, ViaSSH: true, Verbose: 2, Autostart: true,
 		}}, Agent{Metrics: "[::1]:9121", Log: "/home/anna/log", LogFormat: "json", LogLevel: "debug"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -232,6 +234,7 @@ allow_fxp = false
 tls = 'refuse'
 tls_insecure = false
 prefetch = true
+connections = 1
 grace = '10s'
 via_ssh = false
 verbose = 0

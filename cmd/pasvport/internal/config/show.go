@@ -43,6 +43,7 @@ func (t *Tunnel) effective() Tunnel {
 	c.TLS = cmp.Or(t.TLS, TLSRefuse)
 	prefetch := true
 	c.Prefetch = cmp.Or(t.Prefetch, &prefetch)
+	c.Connections = cmp.Or(t.Connections, 1)
 	c.Grace = cmp.Or(t.Grace, &grace)
 	return c
 }

@@ -34,7 +34,8 @@ type Tunnel struct {
 	TLSServerName string `toml:"tls_server_name,omitempty" json:"tls_server_name,omitempty"`
 	TLSInsecure   bool   `toml:"tls_insecure" json:"tls_insecure,omitempty"`
 
-	Prefetch *bool `toml:"prefetch,omitempty" json:"prefetch,omitempty"` // nil is true
+	Prefetch    *bool `toml:"prefetch,omitempty" json:"prefetch,omitempty"`       // nil is true
+	Connections int   `toml:"connections,omitempty" json:"connections,omitempty"` // of SSH, at most; 0 is 1
 
 	Grace   *Duration `toml:"grace,omitempty" json:"grace,omitempty"` // nil: 2 s in the foreground, 10 s in the agent
 	ViaSSH  bool      `toml:"via_ssh" json:"via_ssh,omitempty"`
@@ -43,6 +44,9 @@ type Tunnel struct {
 	// Autostart has the agent open the tunnel when it starts. It has no flag.
 	Autostart bool `toml:"autostart" json:"autostart,omitempty"`
 }
+
+// MaxConnections is the most SSH connections that a tunnel may make.
+const MaxConnections = 16
 
 // A Duration is written as in Go: "10s", "1m30s".
 type Duration time.Duration
