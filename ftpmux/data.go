@@ -192,10 +192,13 @@ func (d *dataConn) dialServer(port uint16, reply string) {
 // is let in all the same: one that is refused there gives up, and would never
 // send the transfer command that is answered with the reason.
 func (d *dataConn) noServer(why error) {
+	dialled := d.dialling
 	d.dialling, d.noWay = false, true
-	d.s.dialled = false
 	if d.finished {
 		return
+	}
+	if dialled && !errors.Is(why, io.ErrUnexpectedEOF) {
+		d.s.mux.habits.unreachable.Store(true)
 	}
 	d.s.logOf(d.s.pending).Warn("no data connection to the server", "reason", why)
 	if x := d.s.queue.of(d); x != nil { // it waits, for minutes
@@ -236,7 +239,7 @@ func (d *dataConn) dial(ctx context.Context, network Remote, addr string, ready 
 func (d *dataConn) clientReady(c net.Conn) { d.gotEnd(&d.client, c) }
 
 func (d *dataConn) serverReady(c net.Conn) {
-	d.s.dialled = true
+	d.s.mux.habits.reachable.Store(true)
 	if d.s.tls != nil {
 		c = newTLSStream(c, d.s.tls)
 	}
@@ -255,10 +258,10 @@ func (d *dataConn) gotEnd(end *net.Conn, c net.Conn) {
 }
 
 // ready tells whether a transfer command may go out: the client's end must be
-// there, and the server's where it does not connect by itself. Once that has worked
-// it may go out beside the dialling.
+// there, and the server's where it does not connect by itself. Where that has always
+// worked it may go out beside the dialling.
 func (d *dataConn) ready() bool {
-	return d.client != nil && (d.server != nil || d.farListener != nil || d.dialling && d.s.dialled && d.s.mux.Prefetch)
+	return d.client != nil && (d.server != nil || d.farListener != nil || d.dialling && d.s.mux.surelyReaches())
 }
 
 // reusable tells whether another transfer command may use the connection.

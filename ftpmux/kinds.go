@@ -29,8 +29,17 @@ var kinds = []kind{
 
 // habits are what the sessions of a mux have learned of its server.
 type habits struct {
-	passive atomic.Bool // it opens passive ports
-	odd     atomic.Bool // it is not what its greeting says
+	passive     atomic.Bool // it opens passive ports
+	reachable   atomic.Bool // which can be reached
+	unreachable atomic.Bool // or not: at least once the way was there, and no connection
+	odd         atomic.Bool // it is not what its greeting says
+}
+
+// surelyReaches tells whether the server's passive ports can be counted on. A transfer
+// command whose data connection is refused is taken back, but what a STOR has overwritten
+// is gone by then; so a single refusal is remembered for good.
+func (m *Mux) surelyReaches() bool {
+	return m.Prefetch && m.habits.reachable.Load() && !m.habits.unreachable.Load()
 }
 
 // kind is what the server is known to bear.

@@ -40,7 +40,8 @@ import (
 // another error where the way to the peer broke.
 type Remote interface {
 	// DialContext opens a stream to addr. The stream has CloseWrite() error;
-	// deadlines are not used. The end of ctx ends the dialling, and not the stream.
+	// deadlines are not used. The end of ctx ends the dialling, and not the stream. An
+	// error of the way, where addr may be reachable, is an io.ErrUnexpectedEOF.
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Listen accepts streams that arrive at addr. Port 0 picks a free port;

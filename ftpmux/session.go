@@ -77,7 +77,6 @@ type session struct {
 	loggedIn bool      // by all that is known
 	lastSaid time.Time // when the server was told something
 	typed    *typed
-	dialled  bool // a data connection to the server was made
 
 	secrets    []string // of the client's, which replies may repeat
 	quit       bool     // the client said so
