@@ -15,7 +15,7 @@ import (
 
 // holdBack is how long the reply to PASV or EPSV is kept that is known at once: curl
 // 7.88 waits a whole second when the reply is there before it looks for it.
-const holdBack = 1500 * time.Microsecond
+const holdBack = time.Millisecond
 
 // foresees tells whether the server can be counted on to open a passive port.
 func (s *session) foresees() bool {
