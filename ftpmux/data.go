@@ -376,14 +376,37 @@ func (d *dataConn) copy(f *flow, dst io.Writer, src io.Reader, ended func()) {
 	})
 }
 
+// What is read at a time: little, until there is more.
+const (
+	leastRead = 8 << 10
+	mostRead  = 128 << 10
+)
+
+// reader returns what reads from src. What it gives is good until it is called again.
+func reader(src io.Reader) func() ([]byte, error) {
+	if s, ok := src.(interface{ ReadNext() ([]byte, error) }); ok {
+		return s.ReadNext // it need not be copied
+	}
+	buf := make([]byte, leastRead)
+	filled := false
+	return func() ([]byte, error) {
+		if filled && len(buf) < mostRead {
+			buf = make([]byte, 4*len(buf))
+		}
+		n, err := src.Read(buf)
+		filled = n == len(buf)
+		return buf[:n], err
+	}
+}
+
 // pump copies until src ends. It tells a failure to read from one to write.
 func (f *flow) pump(dst io.Writer, src io.Reader) (readErr, writeErr error) {
-	buf := make([]byte, 32<<10) // one SSH packet
+	next := reader(src)
 	for {
-		n, err := src.Read(buf)
-		if n > 0 {
+		data, err := next()
+		if n := len(data); n > 0 {
 			f.writing.Store(true)
-			_, writeErr = dst.Write(buf[:n])
+			_, writeErr = dst.Write(data)
 			f.writing.Store(false)
 			if writeErr != nil {
 				return nil, writeErr
@@ -393,7 +416,7 @@ func (f *flow) pump(dst io.Writer, src io.Reader) (readErr, writeErr error) {
 				sum.Add(int64(n))
 			}
 			if f.tap != nil {
-				f.tap.read(buf[:n])
+				f.tap.read(data)
 			}
 		}
 		switch {

@@ -87,6 +87,9 @@ type session struct {
 	reason     string          // why the session is over; "" while it is not
 }
 
+// lineSize is read at a time from a control connection; lines may be longer.
+const lineSize = 512
+
 // readResult is what a reader brings: a value, or the error that ended it.
 type readResult[T any] struct {
 	value T
@@ -191,7 +194,7 @@ func (s *session) next() {
 }
 
 func (s *session) readClient() {
-	r := bufio.NewReader(s.client)
+	r := bufio.NewReaderSize(s.client, lineSize)
 	for {
 		cmd, err := readCommand(r)
 		if !deliver(s, s.commands, readResult[command]{cmd, err}) || err != nil && !errors.Is(err, errTooLong) {
@@ -202,7 +205,7 @@ func (s *session) readClient() {
 }
 
 func (s *session) readServer() {
-	replies := replyReader{r: bufio.NewReader(s.server), fresh: true}
+	replies := replyReader{r: bufio.NewReaderSize(s.server, lineSize), fresh: true}
 	for {
 		line, err := replies.next()
 		if !deliver(s, s.replies, readResult[replyLine]{line, err}) || err != nil {

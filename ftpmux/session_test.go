@@ -18,7 +18,7 @@ import (
 )
 
 // stage is a session between two ends in memory.
-func stage(t *testing.T, m *Mux) (client, server *memConn, far *memNet, done <-chan struct{}) {
+func stage(t testing.TB, m *Mux) (client, server *memConn, far *memNet, done <-chan struct{}) {
 	far = newMemNet(60001)
 	ln, err := far.listen("127.0.0.1:21")
 	if err != nil {
