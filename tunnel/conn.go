@@ -25,9 +25,10 @@ type conn struct {
 	closed chan struct{}
 
 	reading sync.Once
-	pieces  chan piece // from receive, one ahead
-	rmu     sync.Mutex // one Read at a time
-	rest    piece      // of which Read has not returned all yet
+	pieces  chan []byte // from receive, which reads one ahead; closed at the end
+	end     error       // ... which is this one then
+	rmu     sync.Mutex  // one Read at a time
+	rest    piece       // of which Read has not returned all yet
 
 	wmu    sync.Mutex // one Write or CloseWrite at a time
 	halved bool       // CloseWrite was called
@@ -40,56 +41,76 @@ type stream interface {
 }
 
 func newConn(l *link, ch stream, local, remote net.Addr) *conn {
-	return &conn{link: l, ch: ch, local: local, remote: remote, closed: make(chan struct{}), pieces: make(chan piece, 1)}
+	return &conn{link: l, ch: ch, local: local, remote: remote, closed: make(chan struct{}), pieces: make(chan []byte)}
 }
-
-// A chunk is what one packet carries.
-type chunk [32 << 10]byte
-
-var chunks = sync.Pool{New: func() any { return new(chunk) }}
 
 // A piece is what one read gave: some data, or an error that stays.
 type piece struct {
-	buf  *chunk
-	data []byte // in buf
+	data []byte
 	err  error
 }
+
+// What is read at a time: little, until there is more; what is written at most; and
+// what one packet carries.
+const (
+	leastRead   = 1 << 10
+	mostRead    = 128 << 10
+	mostWritten = 128 << 10
+	packetSize  = 32 << 10
+)
+
+// copies are for what is written.
+var copies = sync.Pool{New: func() any { return new([mostWritten]byte) }}
 
 // Read reads what the peer sent. It returns io.EOF only if the peer has ended the
 // stream, and a *LostError, which is an io.ErrUnexpectedEOF, if the link has ended.
 // What a dead link had still to give may be lost.
 func (c *conn) Read(p []byte) (int, error) {
-	c.reading.Do(func() { go c.receive() })
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
+	rest, err := c.fill()
+	n := copy(p, rest)
+	c.rest.data = rest[n:]
+	return n, err
+}
+
+// ReadNext is Read without a copy: it returns what there is, which is good until the
+// next call.
+func (c *conn) ReadNext() ([]byte, error) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	rest, err := c.fill()
+	c.rest.data = nil
+	return rest, err
+}
+
+// fill returns what is read and not taken yet, or an error if there is nothing more.
+func (c *conn) fill() ([]byte, error) {
+	c.reading.Do(func() { go c.receive() })
 	select {
 	case <-c.closed:
-		return 0, c.opError("read", net.ErrClosed)
+		return nil, c.opError("read", net.ErrClosed)
 	default:
 	}
-	if c.rest.buf == nil && c.rest.err == nil {
+	if len(c.rest.data) == 0 && c.rest.err == nil {
 		pc := c.next()
 		if pc.err == net.ErrClosed {
-			return 0, c.opError("read", pc.err)
+			return nil, c.opError("read", pc.err)
 		}
 		c.rest = pc
 	}
-	if c.rest.buf == nil {
-		return 0, c.rest.err
+	if len(c.rest.data) == 0 {
+		return nil, c.rest.err
 	}
-	n := copy(p, c.rest.data)
-	if c.rest.data = c.rest.data[n:]; len(c.rest.data) == 0 {
-		chunks.Put(c.rest.buf)
-		c.rest = piece{}
-	}
-	return n, nil
+	return c.rest.data, nil
 }
 
 // next waits for a piece. What it says of the end is true.
 func (c *conn) next() piece {
 	var pc piece
 	select {
-	case pc = <-c.pieces:
+	case data, more := <-c.pieces:
+		pc = c.piece(data, more)
 	case <-c.closed:
 		return piece{err: net.ErrClosed}
 	case <-c.link.done:
@@ -109,42 +130,55 @@ func (c *conn) next() piece {
 	return pc
 }
 
+// piece is what came from receive.
+func (c *conn) piece(data []byte, more bool) piece {
+	if !more {
+		return piece{err: c.end}
+	}
+	return piece{data: data}
+}
+
 // late is what arrived before the link ended. The library passes the end on after
 // that, unless it is stuck: see link.watch.
 func (c *conn) late() piece {
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
-	case pc := <-c.pieces:
-		return pc
+	case data, more := <-c.pieces:
+		return c.piece(data, more)
 	case <-c.closed:
 	case <-timer.C:
 	}
 	return piece{err: c.link.err}
 }
 
-// receive reads from the channel until it ends or the conn is closed.
+// receive reads from the channel until it ends or the conn is closed. While Read takes
+// from one buffer it reads to the other.
 func (c *conn) receive() {
+	var buf, other []byte
+	size := leastRead
 	for {
-		c.link.raw.calm(c.closed, c.link.done) // what is read may be answered with a packet
-		buf := chunks.Get().(*chunk)
-		n, err := c.ch.Read(buf[:])
-		if n == 0 {
-			chunks.Put(buf)
+		if len(buf) < size {
+			buf = make([]byte, size)
 		}
-		for _, pc := range []piece{{buf: buf, data: buf[:n]}, {err: err}} {
-			if len(pc.data) == 0 && pc.err == nil {
-				continue
-			}
+		c.link.raw.calm(c.closed, c.link.done) // what is read may be answered with a packet
+		n, err := c.ch.Read(buf)
+		if n == len(buf) {
+			size = min(4*size, mostRead)
+		}
+		if n > 0 {
 			select {
-			case c.pieces <- pc:
+			case c.pieces <- buf[:n]:
 			case <-c.closed:
 				return
 			}
 		}
 		if err != nil {
+			c.end = err
+			close(c.pieces)
 			return
 		}
+		buf, other = other, buf
 	}
 }
 
@@ -196,19 +230,30 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		return 0, c.opError("write", syscall.EPIPE)
 	}
 	for len(p) > 0 && err == nil {
-		buf := chunks.Get().(*chunk)
+		buf := copies.Get().(*[mostWritten]byte)
 		part := buf[:copy(buf[:], p)]
-		sent := c.link.raw.sentSoFar()
 		var done int
-		done, err = c.send(func() (int, error) { return c.ch.Write(part) })
+		done, err = c.send(func() (int, error) { return c.sendPackets(part) })
 		if err == nil {
-			chunks.Put(buf) // else whoever was left behind may have it still
-		}
-		if err == nil && c.link.ssh != nil {
-			c.link.raw.waitSent(sent+int64(done), c.closed, c.link.done)
+			copies.Put(buf) // else whoever was left behind may have it still
 		}
 		n += done
 		p = p[done:]
+	}
+	return n, err
+}
+
+// sendPackets writes p to the channel, a packet at a time, and no further one before that
+// has gone out.
+func (c *conn) sendPackets(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		sent := c.link.raw.sentSoFar()
+		var done int
+		done, err = c.ch.Write(p[n:min(n+packetSize, len(p))])
+		n += done
+		if err == nil && c.link.ssh != nil {
+			c.link.raw.waitSent(sent+int64(done), c.closed, c.link.done)
+		}
 	}
 	return n, err
 }

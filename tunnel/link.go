@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -262,6 +263,7 @@ func (l *link) watch() {
 // A wire is the connection under SSH. It notes when the peer was last heard of.
 type wire struct {
 	net.Conn
+	ahead *bufio.Reader // of Conn
 	epoch time.Time
 	heard atomic.Int64 // since epoch
 	end   atomic.Pointer[error]
@@ -275,7 +277,12 @@ type wire struct {
 	turn chan struct{} // closed by the next Read, or failure; nil unless somebody waits for it
 }
 
-func newWire(c net.Conn) *wire { return &wire{Conn: c, epoch: time.Now()} }
+func newWire(c net.Conn) *wire {
+	return &wire{Conn: c, epoch: time.Now(), ahead: bufio.NewReaderSize(c, readAhead)}
+}
+
+// readAhead spares system calls: the library reads each packet in two parts.
+const readAhead = 128 << 10
 
 func (w *wire) Write(p []byte) (int, error) {
 	w.writing.Add(1)
@@ -344,7 +351,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	w.turns.Add(1)
 	defer w.turns.Add(1)
 	w.tell()
-	n, err := w.Conn.Read(p)
+	n, err := w.ahead.Read(p)
 	if n > 0 {
 		w.heard.Store(int64(time.Since(w.epoch)))
 	}

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // A server is an SSH server on loopback. Its streams lead to services named by
 // the host that is dialled; any other is dialled over TCP.
 type server struct {
-	t       *testing.T
+	t       testing.TB
 	addr    string
 	cfg     *ssh.ServerConfig
 	hostKey ssh.PublicKey
@@ -58,7 +58,7 @@ func newSigner(t testing.TB) ssh.Signer {
 	return s
 }
 
-func unstarted(t *testing.T) *server {
+func unstarted(t testing.TB) *server {
 	s := &server{t: t, ran: make(chan string, 100), cfg: &ssh.ServerConfig{NoClientAuth: true}}
 	host := newSigner(t)
 	s.hostKey = host.PublicKey()
@@ -67,7 +67,7 @@ func unstarted(t *testing.T) *server {
 }
 
 // newServer starts a server; edit may change its configuration before.
-func newServer(t *testing.T, edit ...func(*ssh.ServerConfig)) *server {
+func newServer(t testing.TB, edit ...func(*ssh.ServerConfig)) *server {
 	t.Helper()
 	s := unstarted(t)
 	for _, f := range edit {
