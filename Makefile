@@ -13,7 +13,7 @@ ifneq ($(shell id -u),0)
 AS_ROOT = -exec "sudo -E env PATH=$$PATH"
 endif
 
-.PHONY: build demo test huge fuzz
+.PHONY: build demo test huge fuzz profile
 
 build:
 	$(GO) build -trimpath -o pasvport ./cmd/pasvport
@@ -29,6 +29,7 @@ test:
 	test/setup.sh
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags huge,profile ./test
 	@for platform in $(PLATFORMS); do \
 		echo "build and vet for $$platform"; \
 		export GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
@@ -56,3 +57,11 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime 60s -fuzzminimizetime 10x $$package || exit 1; \
 		done; \
 	done
+
+# Where the processor's time goes in transfers of 2 GiB each way.
+profile:
+	test/setup.sh
+	@out=$$(mktemp -d) && for way in download upload; do \
+		$(GO) test -count=1 -tags profile -v -run "TestProfile/$$way" -outputdir "$$out" -cpuprofile $$way -o "$$out/test" $(AS_ROOT) ./test && \
+		$(GO) tool pprof -top -nodecount 30 "$$out/test" "$$out/$$way" || exit 1; \
+	done; echo "all of it: go tool pprof $$out/test $$out/download"
