@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the programs that the end-to-end tests run against, on Debian or
-# Ubuntu. Safe to repeat; touches nothing and needs no network when all is there.
+# Ubuntu, and further packages that it is given. Safe to repeat; touches nothing and
+# needs no network when all is there.
 #
 # vsftpd, ProFTPD and Pure-FTPd cannot be installed side by side, and would start
 # as services: they are unpacked into $PASVPORT_TEST_CACHE/servers instead, and
@@ -72,7 +73,7 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9 # two runs at a time would fill the same folder
 
-install $(missing $peers)
+install $(missing $peers "$@")
 # Python's own tests come in a package for each version of it.
 install $(missing "$(/usr/bin/python3 -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])')")
 [ "$(cat "$servers/packages" 2>/dev/null)" = "$unpacked" ] || unpack # none yet, or others
