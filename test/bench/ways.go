@@ -23,10 +23,10 @@ var (
 		return []string{l.path("pasvport"), "-F", l.path("ssh_config"), "-L", fmt.Sprintf("%d:127.0.0.1:%d", port, ftpPort), "far"}
 	}}
 	throughSSH = way{name: "ssh -D", socks: true, tunnel: func(l *lab, port, _ int) []string {
-		return l.ssh("-D", strconv.Itoa(port), "far", "sleep", "100000")
+		return l.ssh("-D", strconv.Itoa(port), "far", untilGone)
 	}}
 	throughSSHGCM = way{name: "ssh -D -c aes128-gcm", socks: true, tunnel: func(l *lab, port, _ int) []string {
-		return l.ssh("-c", "aes128-gcm@openssh.com", "-D", strconv.Itoa(port), "far", "sleep", "100000")
+		return l.ssh("-c", "aes128-gcm@openssh.com", "-D", strconv.Itoa(port), "far", untilGone)
 	}}
 	throughSSHN = way{name: "ssh -N -D", socks: true, tunnel: func(l *lab, port, _ int) []string {
 		return l.ssh("-N", "-D", strconv.Itoa(port), "far")
@@ -35,6 +35,10 @@ var (
 	lftpSFTP   = way{name: "lftp sftp://"}
 	rcloneSFTP = way{name: "rclone sftp"}
 )
+
+// untilGone is a command on the far host that ends with its SSH session: sshd would leave
+// one that does not care about its input behind.
+const untilGone = "exec tail -f /dev/null --pid=$PPID"
 
 // withConnections is throughPasvport with that many SSH connections at most.
 func withConnections(n int) way {
