@@ -25,7 +25,7 @@ type lab struct {
 	ftpds     map[string]ftpd
 	services  []*service
 	remove    func()
-	ports     int // the last port that was given away
+	numbers   int // the last number that was given away
 }
 
 // Sizes of what is transferred.
@@ -45,7 +45,7 @@ func newLab(ctx context.Context, files int) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{dir: dir, remove: func() {}, ports: 3000}
+	l := &lab{dir: dir, remove: func() {}, numbers: 3000}
 	if err := l.setUp(ctx, files); err != nil {
 		l.close()
 		return nil, err
@@ -106,8 +106,13 @@ func (l *lab) port() int {
 			return ln.Addr().(*net.TCPAddr).Port
 		}
 	}
-	l.ports++
-	return l.ports
+	return l.number()
+}
+
+// number is one that the lab has not given away before.
+func (l *lab) number() int {
+	l.numbers++
+	return l.numbers
 }
 
 // makeFiles makes what is transferred: root/small/0 and so on, root/medium/0 and so on,

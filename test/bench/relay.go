@@ -3,11 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // withoutLink are those works, and ways to do them, for which a relay in front of sshd
@@ -18,7 +21,7 @@ func (l *lab) withoutLink(list []work) []work {
 	for _, w := range list {
 		w.at = slices.DeleteFunc(slices.Clone(w.at), func(c condition) bool { return c.loss > 0 || c == near })
 		w.runs = slices.DeleteFunc(slices.Clone(w.runs), func(r run) bool { return r.way.name == plainFTP.name })
-		if w.server == "vsftpd" && len(w.runs) > 0 && !w.fresh {
+		if w.server == "vsftpd" && len(w.at) > 0 && len(w.runs) > 0 && !w.fresh {
 			w.server, w.goals = "pyftpdlib", nil // they are for other servers, and TCP over the link
 			kept = append(kept, w)
 		}
@@ -52,33 +55,47 @@ func (r *relay) serve() {
 		if err != nil {
 			return
 		}
-		go func() {
-			<-time.After(2 * r.delay) // of TCP's handshake
-			far, err := net.Dial("tcp", r.to)
-			if err != nil {
-				near.Close()
-				return
-			}
-			go r.carry(far, near)
-			r.carry(near, far)
-		}()
+		go r.join(near)
 	}
 }
 
-// carry passes on what comes from src, each part when it is due.
-func (r *relay) carry(dst, src net.Conn) {
-	type part struct {
-		bytes []byte
-		due   time.Time
+// join carries one connection until both directions have ended.
+func (r *relay) join(near net.Conn) {
+	defer near.Close()
+	sleepUntil(time.Now().Add(2 * r.delay)) // TCP's handshake
+	far, err := net.Dial("tcp", r.to)
+	if err != nil {
+		return
 	}
-	const most = 1024 // parts under way; then src has to wait
-	underWay := make(chan part, most)
+	defer far.Close()
+	var both sync.WaitGroup
+	both.Go(func() { r.carry(far, near) })
+	both.Go(func() { r.carry(near, far) })
+	both.Wait()
+}
+
+// A part is on its way.
+type part struct {
+	bytes []byte
+	due   time.Time
+}
+
+// What a relay has of one direction is 8 MiB at most; then the sender has to wait.
+const (
+	partSize      = 32 << 10
+	partsUnderWay = 256
+)
+
+// carry passes on what comes from src, each part when it is due, and the end after it.
+// When dst takes no more, the rest is thrown away.
+func (r *relay) carry(dst, src net.Conn) {
+	underWay := make(chan part, partsUnderWay)
 	go func() {
 		defer close(underWay)
+		buffer := make([]byte, partSize)
 		for {
-			buffer := make([]byte, 32<<10)
 			n, err := src.Read(buffer)
-			underWay <- part{buffer[:n], time.Now().Add(r.delay)}
+			underWay <- part{bytes.Clone(buffer[:n]), time.Now().Add(r.delay)}
 			if err != nil {
 				return
 			}
@@ -86,13 +103,18 @@ func (r *relay) carry(dst, src net.Conn) {
 	}()
 	var failed error
 	for p := range underWay {
-		<-time.After(time.Until(p.due))
+		sleepUntil(p.due)
 		if failed == nil {
 			_, failed = dst.Write(p.bytes)
 		}
 	}
 	dst.(*net.TCPConn).CloseWrite()
-	if failed != nil {
-		io.Copy(io.Discard, src)
+}
+
+// sleepUntil sleeps by the system's own clock, for Go's timers may be a millisecond late.
+func sleepUntil(due time.Time) {
+	for wait := time.Until(due); wait > 0; wait = time.Until(due) {
+		ts := unix.NsecToTimespec(int64(wait))
+		unix.Nanosleep(&ts, nil)
 	}
 }

@@ -69,7 +69,7 @@ type route struct {
 // open opens the tunnel of a way, if it has one.
 func (l *lab) open(ctx context.Context, w way, ftpdName string) (*route, error) {
 	d := l.ftpds[ftpdName]
-	r := &route{lab: l, way: w, ftpd: d, scratch: l.path(fmt.Sprintf("scratch%d", l.port()))}
+	r := &route{lab: l, way: w, ftpd: d, scratch: l.path(fmt.Sprintf("scratch%d", l.number()))}
 	r.addr = net.JoinHostPort(l.far.addr.String(), strconv.Itoa(d.port))
 	if w.tunnel == nil {
 		return r, nil
