@@ -57,8 +57,12 @@ const (
 )
 
 // picture draws the works' times as bars, in SVG: the same results make the same bytes.
+// It is nil where nothing was done by FTP without a tunnel.
 func picture(results []*result) []byte {
 	rows := chartRows(results)
+	if len(rows) == 0 {
+		return nil
+	}
 	longest, height := 1.0, chartTop
 	for _, row := range rows {
 		height += rowGap + len(row.bars)*barStep
@@ -88,7 +92,7 @@ func picture(results []*result) []byte {
 			}
 			fmt.Fprintf(&out, `<rect x="%d" y="%d" width="%.1f" height="%d" rx="2" fill="%s"/>`+"\n", chartLeft, y, b.share*scale, barHeight, fill)
 			if b.goal > 0 {
-				fmt.Fprintf(&out, `<rect x="%.1f" y="%d" width="2" height="%d" fill="#f9e2af"/>`+"\n", chartLeft+b.goal*scale-1, y-2, barHeight+4)
+				fmt.Fprintf(&out, `<rect x="%.1f" y="%d" width="2" height="%d" fill="#f9e2af" stroke="#1e1e2e" stroke-width="2" paint-order="stroke"/>`+"\n", chartLeft+b.goal*scale-1, y-3, barHeight+6)
 			}
 			text(chartLeft+8+int(max(b.share, b.goal)*scale), y+barHeight-3, "", fmt.Sprintf("%.0f %%", b.share*100))
 			y += barStep

@@ -36,13 +36,38 @@ func TestPicture(t *testing.T) {
 		`work &lt;1&gt;, vsftpd`:             1, // only the first one
 		`width="600.0" height="14"`:          1, // FTP
 		`width="300.0" height="14"`:          1, // pasvport: half of it, in the middle of the rounds
-		`<rect x="419.0" y="88" width="2"`:   0,
-		`<rect x="419.0" y="106" width="2" `: 1, // the goal
+		`<rect x="419.0" y="87" width="2"`:   0,
+		`<rect x="419.0" y="105" width="2" `: 1, // the goal
 		`>50 %</text>`:                       1,
 	} {
 		if got := strings.Count(svg, part); got != want {
 			t.Errorf("%q is there %d times, want %d", part, got, want)
 		}
+	}
+}
+
+// TestPictureScale has a way that takes longer than FTP: it has the full width.
+func TestPictureScale(t *testing.T) {
+	r := made(seconds, rtt80, []float64{10}, []float64{5})
+	r.work.runs = append(r.work.runs, run{way: sftp})
+	r.Values[sftp.name] = []float64{20}
+	svg := picture([]*result{r})
+	for _, part := range []string{`width="300.0" height="14"`, `width="150.0" height="14"`, `width="600.0" height="14"`, ">200 %</text>", ">sftp</text>"} {
+		if !strings.Contains(string(svg), part) {
+			t.Errorf("%q is not there", part)
+		}
+	}
+	if again := picture([]*result{r}); string(again) != string(svg) {
+		t.Error("the same results make another picture")
+	}
+}
+
+// TestNoPicture has no FTP without a tunnel, as over a relay.
+func TestNoPicture(t *testing.T) {
+	r := made(seconds, rtt80, []float64{10}, []float64{5})
+	delete(r.Values, plainFTP.name)
+	if svg := picture([]*result{r}); svg != nil {
+		t.Errorf("a picture of nothing: %s", svg)
 	}
 }
 

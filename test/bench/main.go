@@ -57,7 +57,10 @@ func main() {
 		}
 	}
 	if *svgFile != "" {
-		if err := os.WriteFile(*svgFile, picture(results), 0o644); err != nil {
+		svg := picture(results)
+		if svg == nil {
+			fmt.Printf("no picture in %s: nothing that it shows was done by FTP without a tunnel\n", *svgFile)
+		} else if err := os.WriteFile(*svgFile, svg, 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
