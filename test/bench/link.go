@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -58,11 +61,18 @@ func (l *lab) connect(ctx context.Context, c condition) (disconnect func(), err 
 	return wire.stop, nil
 }
 
-// addNamespaces makes the two hosts; remove takes them away again.
+// addNamespaces makes the two hosts; remove takes them away again, with all that still
+// runs there: a session of sshd waits for ever for a client that the link has cut off.
 func (l *lab) addNamespaces(ctx context.Context) (remove func(), err error) {
 	var added []string
 	remove = func() {
 		for _, name := range added {
+			pids, _ := host{}.run(context.WithoutCancel(ctx), "ip", "netns", "pids", name)
+			for _, pid := range strings.Fields(pids) {
+				if n, err := strconv.Atoi(pid); err == nil {
+					syscall.Kill(n, syscall.SIGKILL)
+				}
+			}
 			host{}.run(context.WithoutCancel(ctx), "ip", "netns", "del", name)
 		}
 	}
