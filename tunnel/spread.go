@@ -9,9 +9,9 @@ import (
 
 // A Spread opens streams as its Tunnel does, but over several SSH connections, of
 // which each has a window and an encryption of its own. A stream goes by the one with
-// the fewest streams. While all have some, another one is made, up to
-// [Options].Connections with the tunnel's own among them; a stream waits for that 2 s at
-// most. One that has had no stream for 30 s is closed. When one cannot be made, be it
+// the fewest streams. While all have some, another one is made, one at a time and up to
+// [Options].Connections with the tunnel's own among them; streams wait for that until it
+// has taken 2 s, and for 2 s at most. One that has had no stream for 30 s is closed. When one cannot be made, be it
 // for want of an answer to a question, no other is tried as long as the tunnel's own
 // lives. Where ssh has the connection there is no other.
 type Spread struct {
@@ -21,7 +21,8 @@ type Spread struct {
 
 	mu     sync.Mutex
 	loads  map[*link]*load // of the tunnel's link, and of those that were made here
-	making int
+	making bool
+	began  time.Time     // ... since then
 	moved  chan struct{} // closed when a link is there, or will not be
 	rest   *link         // of the tunnel: while it is the one, nothing is made
 }
@@ -84,29 +85,34 @@ func (c *spreadConn) Close() error {
 
 // take chooses a link for a stream, which is part of its load from then on.
 func (s *Spread) take(ctx context.Context) (*link, *load, error) {
-	patience := time.NewTimer(spreadPatience)
-	defer patience.Stop()
-	for waited := false; ; {
+	end := time.Now().Add(spreadPatience)
+	for {
 		own, err := s.tunnel.borrow(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		s.mu.Lock()
 		l, n := s.least(own)
-		if n.streams == 0 || waited || !s.another(own) {
+		if n.streams > 0 && time.Now().Before(end) {
+			s.another(own)
+		}
+		patience := min(time.Until(end), time.Until(s.began.Add(spreadPatience)))
+		if n.streams == 0 || !s.making || patience <= 0 {
 			n.streams++
 			s.mu.Unlock()
 			return l, n, nil
 		}
 		moved := s.moved
 		s.mu.Unlock()
+		timer := time.NewTimer(patience)
 		select {
 		case <-moved:
-		case <-patience.C:
-			waited = true
+		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return nil, nil, ctx.Err()
 		}
+		timer.Stop()
 	}
 }
 
@@ -127,20 +133,20 @@ func (s *Spread) least(own *link) (*link, *load) {
 	return least, s.loads[least]
 }
 
-// another tells whether a link is being made, and has one more made where that may be.
-func (s *Spread) another(own *link) bool {
-	if len(s.loads)+s.making < s.tunnel.opts.Connections && own != s.rest && own.ssh != nil &&
+// another has one more link made where that may be. There is one login at a time, so
+// that one which is refused is not refused several times.
+func (s *Spread) another(own *link) {
+	if !s.making && len(s.loads) < s.tunnel.opts.Connections && own != s.rest && own.ssh != nil &&
 		s.tunnel.goes(func() { s.further(own) }) {
-		s.making++
+		s.making, s.began = true, time.Now()
 	}
-	return s.making > 0
 }
 
 // further makes a link beside the tunnel's own and stays until it has ended.
 func (s *Spread) further(own *link) {
 	l, err := s.tunnel.connect(s.ctx)
 	s.mu.Lock()
-	s.making--
+	s.making = false
 	if err == nil {
 		s.loads[l] = &load{since: time.Now(), further: true}
 	} else {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,6 +150,47 @@ func TestSpreadEndsWithTheTunnel(t *testing.T) {
 		}
 		if err := <-failed; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("dialling gives %v", err)
+		}
+	})
+}
+
+// Several streams that come at once have one connection made after the other: a login
+// that is refused is tried once, whoever wants it.
+func TestSpreadTriesOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var no *bool
+		k := keepUp(t, Options{Connections: 8}, func(k *kept) { no = refuse(k) })
+		k.set(func() { *no = true })
+		k.tries()
+		spreadDial(t, k.Spread())
+		var streams sync.WaitGroup
+		for range 6 {
+			streams.Go(func() {
+				c, err := k.Spread().DialContext(t.Context(), "tcp", "echo:7")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				t.Cleanup(func() { c.Close() })
+			})
+		}
+		streams.Wait()
+		k.wantTries(1)
+	})
+}
+
+// A connection that takes long to make is waited for once, and not by each stream.
+func TestSpreadWaitsOnceForAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 3})
+		spreadDial(t, k.Spread())
+		k.set(func() { k.hang = true })
+		spreadDial(t, k.Spread())
+		for range 3 {
+			began := time.Now()
+			if spreadDial(t, k.Spread()); time.Since(began) > 0 {
+				t.Errorf("a stream waits %v for a connection that another one has given up", time.Since(began))
+			}
 		}
 	})
 }
