@@ -144,7 +144,7 @@ func (s *Spread) another(own *link) {
 
 // further makes a link beside the tunnel's own and stays until it has ended.
 func (s *Spread) further(own *link) {
-	l, err := s.tunnel.connect(s.ctx)
+	l, err := s.beside(own)
 	s.mu.Lock()
 	s.making = false
 	if err == nil {
@@ -156,13 +156,30 @@ func (s *Spread) further(own *link) {
 	s.moved = make(chan struct{})
 	s.mu.Unlock()
 	if err != nil {
-		if s.ctx.Err() == nil {
+		if own.alive() {
 			s.tunnel.log.Warn("no further connection; data goes by those that are there", "err", err)
 		}
 		return
 	}
 	s.closeIdle(l)
 	l.wait()
+}
+
+// beside makes a link to where own leads, for as long as that lives: what is asked
+// meanwhile is then for the tunnel's own to ask.
+func (s *Spread) beside(own *link) (*link, error) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	if !own.goes(func() {
+		select {
+		case <-own.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}) {
+		cancel()
+	}
+	return s.tunnel.connect(ctx)
 }
 
 // closeIdle closes a link that has had no stream for a while, or when the tunnel is

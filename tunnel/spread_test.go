@@ -1,13 +1,17 @@
 package tunnel
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // spreadDial opens a stream to the echo and has it carry something.
@@ -193,4 +197,56 @@ func TestSpreadWaitsOnceForAConnection(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A further connection that waits for an answer leaves the question to the tunnel's own
+// when that has to be made anew, and so does a Close.
+func TestSpreadLeavesTheQuestion(t *testing.T) {
+	for _, then := range []string{"the tunnel's own is lost", "the tunnel is closed"} {
+		t.Run(then, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				asked := &patient{asked: make(chan struct{}, 10)}
+				k := keepUp(t, Options{Connections: 3, Prompter: asked}, func(k *kept) {
+					k.server.cfg.NoClientAuth = false
+					k.server.cfg.PasswordCallback = func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, nil }
+				})
+				<-asked.asked
+				k.want(Up)
+				spreadDial(t, k.Spread())
+				asked.away.Store(true)
+				spreadDial(t, k.Spread())
+				<-asked.asked
+				if then == "the tunnel is closed" {
+					k.Close()
+					return
+				}
+				<-time.After(10 * time.Minute)
+				asked.away.Store(false)
+				k.link.fail(errSilent)
+				<-time.After(minPause)
+				if s := k.want(Up); s.Made != 2 {
+					t.Errorf("%d connections were made, want 2", s.Made)
+				}
+			})
+		})
+	}
+}
+
+// A patient one answers at once, or, while away, when the question is withdrawn.
+type patient struct {
+	away  atomic.Bool
+	asked chan struct{}
+}
+
+func (p *patient) Secret(ctx context.Context, _ string) (string, error) {
+	p.asked <- struct{}{}
+	if p.away.Load() {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return "right", nil
+}
+
+func (p *patient) Ask(ctx context.Context, prompt string) (string, error) {
+	return p.Secret(ctx, prompt)
 }
