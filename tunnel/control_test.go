@@ -600,3 +600,26 @@ func TestMasterCloseWhileDialling(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+// A master that comes up later is no way for a further connection: it has one for all.
+func TestSpreadUsesNoMaster(t *testing.T) {
+	s := startSSHD(t)
+	h := s.host()
+	h.ControlPath = filepath.Join(socketDir(t), "s")
+	tun := newTunnel(t, h, Options{Connections: 2})
+	dial := func() *link {
+		c, err := tun.Spread().DialContext(t.Context(), "tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c.(*spreadConn).link
+	}
+	own := dial()
+	if err := os.Rename(s.startMaster("-N").sock, h.ControlPath); err != nil {
+		t.Fatal(err)
+	}
+	if l := dial(); l == own || l.master != nil {
+		t.Errorf("the second stream goes by the tunnel's own connection (%v) or the master's (%v)", l == own, l.master != nil)
+	}
+}

@@ -77,7 +77,7 @@ func TestHappyEyeballs(t *testing.T) {
 				}
 				return c, nil
 			})
-			c, lim, err := tun.reach(t.Context(), tun.host, nil)
+			c, lim, err := tun.reach(t.Context(), tun.host, nil, nil)
 			if got := strings.Join(tried, " "); got != tt.want {
 				t.Errorf("%s: tried %s, want %s", tt.addrs, got, tt.want)
 			}
@@ -114,7 +114,7 @@ func TestConnectionAttempts(t *testing.T) {
 			}
 			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 		})
-		_, _, err := tun.reach(t.Context(), tun.host, nil)
+		_, _, err := tun.reach(t.Context(), tun.host, nil, nil)
 		if want := "connecting to prod (10.0.0.1:22): connection refused"; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -124,7 +124,7 @@ func TestConnectionAttempts(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(t.Context()) // during the pause
 		time.AfterFunc(time.Second/2, cancel)
-		_, _, err = tun.reach(ctx, tun.host, nil)
+		_, _, err = tun.reach(ctx, tun.host, nil, nil)
 		if !errors.Is(err, context.Canceled) || len(tried) != 5 {
 			t.Errorf("got %v after %d attempts", err, len(tried))
 		}
@@ -132,7 +132,7 @@ func TestConnectionAttempts(t *testing.T) {
 			refused = append(refused, &net.DNSError{Err: "no such host", Name: "prod"})
 			return nil, refused[0]
 		}
-		_, _, err = tun.reach(t.Context(), tun.host, nil)
+		_, _, err = tun.reach(t.Context(), tun.host, nil, nil)
 		if len(refused) != 1 || err.Error() != "connecting to prod (prod:22): lookup prod: no such host" {
 			t.Errorf("%d lookups, %v", len(refused), err)
 		}

@@ -25,13 +25,22 @@ func (t *Tunnel) connect(ctx context.Context) (*link, error) {
 	if l := t.shared(ctx, t.host); l != nil {
 		return l, nil
 	}
+	return t.connectOwn(ctx, nil)
+}
+
+// connectOwn makes a connection of our own. The first host is looked for at addrs, unless
+// there are none.
+func (t *Tunnel) connectOwn(ctx context.Context, addrs []netip.Addr) (*link, error) {
 	hosts, err := Route(t.host, t.opts.Jump)
 	if err != nil {
 		return nil, err
 	}
 	last, hosts := t.nearest(ctx, hosts)
+	if last != nil {
+		addrs = nil
+	}
 	for _, h := range hosts {
-		l, err := t.connectHop(ctx, h, last)
+		l, err := t.connectHop(ctx, h, last, addrs)
 		if err != nil {
 			if last != nil {
 				last.fail(net.ErrClosed)
@@ -39,7 +48,7 @@ func (t *Tunnel) connect(ctx context.Context) (*link, error) {
 			}
 			return nil, err
 		}
-		last = l
+		last, addrs = l, nil
 	}
 	last.goes(last.startSession)
 	interval, count := t.host.ServerAliveInterval, t.host.ServerAliveCountMax
@@ -93,12 +102,13 @@ func route(h *sshconf.Host, jump func(string) (*sshconf.Host, error), depth int)
 	return append(hosts, h), nil
 }
 
-// connectHop makes the connection to h: through via, or by its own means if via is nil.
-func (t *Tunnel) connectHop(ctx context.Context, h *sshconf.Host, via *link) (*link, error) {
+// connectHop makes the connection to h: through via, or by its own means if via is nil,
+// where addrs, if there are any, spare looking up its name.
+func (t *Tunnel) connectHop(ctx context.Context, h *sshconf.Host, via *link, addrs []netip.Addr) (*link, error) {
 	if err := checkAlgorithms(h); err != nil {
 		return nil, &ConnectError{Host: display(h), Addr: address(h), Err: err}
 	}
-	raw, lim, err := t.reach(ctx, h, via)
+	raw, lim, err := t.reach(ctx, h, via, addrs)
 	if err != nil {
 		return nil, err
 	}
@@ -119,8 +129,7 @@ func (t *Tunnel) connectHop(ctx context.Context, h *sshconf.Host, via *link) (*l
 }
 
 // reach makes the connection under SSH, and has the clock run for what comes next.
-func (t *Tunnel) reach(ctx context.Context, h *sshconf.Host, via *link) (net.Conn, *limit, error) {
-	var addrs []netip.Addr
+func (t *Tunnel) reach(ctx context.Context, h *sshconf.Host, via *link, addrs []netip.Addr) (net.Conn, *limit, error) {
 	for n := 1; ; n++ {
 		lim := newLimit(ctx, t.patience(h, via))
 		raw, err := t.dialHop(lim.ctx, h, via, &addrs)

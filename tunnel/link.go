@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,6 +71,19 @@ func (l *link) alive() bool {
 	default:
 		return true
 	}
+}
+
+// first is the address at which the first host of the way was reached; none unless that
+// was by TCP.
+func (l *link) first() []netip.Addr {
+	for l.via != nil {
+		l = l.via
+	}
+	addr, ok := l.raw.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return nil
+	}
+	return []netip.Addr{addr.AddrPort().Addr().Unmap()}
 }
 
 // fail ends the link; the first cause stands.

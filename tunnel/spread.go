@@ -165,8 +165,9 @@ func (s *Spread) further(own *link) {
 	l.wait()
 }
 
-// beside makes a link to where own leads, for as long as that lives: what is asked
-// meanwhile is then for the tunnel's own to ask.
+// beside makes a link to where own leads, which is no other machine of the same name, and
+// by no ControlMaster, which has one connection for all. It gives up when own is lost: what
+// is asked is then for the tunnel's own to ask.
 func (s *Spread) beside(own *link) (*link, error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
@@ -179,7 +180,7 @@ func (s *Spread) beside(own *link) (*link, error) {
 	}) {
 		cancel()
 	}
-	return s.tunnel.connect(ctx)
+	return s.tunnel.connectOwn(ctx, own.first())
 }
 
 // closeIdle closes a link that has had no stream for a while, or when the tunnel is

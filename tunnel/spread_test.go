@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/pasvport/pasvport/sshconf"
 )
 
 // spreadDial opens a stream to the echo and has it carry something.
@@ -250,3 +254,37 @@ func (p *patient) Secret(ctx context.Context, _ string) (string, error) {
 func (p *patient) Ask(ctx context.Context, prompt string) (string, error) {
 	return p.Secret(ctx, prompt)
 }
+
+// Further connections go where the tunnel's own has gone, whatever other addresses the
+// name has: behind another one there may be another machine.
+func TestSpreadGoesToOneMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reached []netip.Addr
+		k := keepUp(t, Options{Connections: 2}, func(k *kept) {
+			k.host.HostName, k.host.UserKnownHostsFiles = "cluster", []string{k.server.writeKnown("cluster")}
+			addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")}
+			k.net.lookup = func(context.Context, string, string) ([]netip.Addr, error) {
+				slices.Reverse(addrs)
+				return slices.Clone(addrs), nil
+			}
+			k.net.connect = func(ctx context.Context, h *sshconf.Host, to netip.Addr) (net.Conn, error) {
+				reached = append(reached, to)
+				c, err := k.connect(ctx, h, to)
+				return at{c, to}, err
+			}
+		})
+		spreadDial(t, k.Spread())
+		spreadDial(t, k.Spread())
+		if len(reached) != 2 || reached[0] != reached[1] {
+			t.Errorf("the connections go to %v, want the same address twice", reached)
+		}
+	})
+}
+
+// at is a connection to an address.
+type at struct {
+	net.Conn
+	addr netip.Addr
+}
+
+func (c at) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.addr, 22)) }

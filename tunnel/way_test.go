@@ -27,7 +27,7 @@ import (
 func dialed(t *testing.T, h *sshconf.Host) *net.TCPConn {
 	t.Helper()
 	tun := New(h, Options{})
-	c, lim, err := tun.reach(t.Context(), h, nil)
+	c, lim, err := tun.reach(t.Context(), h, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
