@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -13,7 +14,8 @@ import (
 // [Options].Connections with the tunnel's own among them; streams wait for that until it
 // has taken 2 s, and for 2 s at most. One that has had no stream for 30 s is closed. When one cannot be made, be it
 // for want of an answer to a question, no other is tried as long as the tunnel's own
-// lives. Where ssh has the connection there is no other.
+// lives; nor when one was lost within a minute, or refused a stream that the tunnel's own
+// then gave. Where ssh has the connection there is no other.
 type Spread struct {
 	tunnel *Tunnel
 	ctx    context.Context // ends with the tunnel
@@ -32,6 +34,7 @@ type load struct {
 	streams int
 	since   time.Time // of the last stream's end
 	further bool      // it is not the tunnel's own
+	avoided bool      // it gets no more
 }
 
 const (
@@ -49,7 +52,10 @@ func newSpread(t *Tunnel) *Spread {
 // them, too.
 func (t *Tunnel) Spread() *Spread { return t.spread }
 
-// DialContext is the tunnel's, by the connection with the fewest streams.
+// DialContext is the tunnel's, by the connection with the fewest streams. What that
+// refuses, the tunnel's own is asked for. It is not when the connection is lost: then the
+// other end may have been reached, and a passive port of an FTP server's is for one stream,
+// whose end it takes for that of a file.
 func (s *Spread) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	host, port, err := dialable(network, addr)
 	if err != nil {
@@ -59,6 +65,24 @@ func (s *Spread) DialContext(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, err
 	}
+	c, err := s.dial(ctx, l, n, host, port)
+	if _, refused := errors.AsType[*OpenError](err); !refused || !n.further {
+		return c, err
+	}
+	own, lost := s.tunnel.borrow(ctx)
+	if lost != nil {
+		return nil, lost
+	}
+	why := err
+	c, err = s.dial(ctx, own, s.takeOwn(own), host, port)
+	if err == nil {
+		s.avoid(own, n, why)
+	}
+	return c, err
+}
+
+// dial opens a stream that is part of n, l's load, already.
+func (s *Spread) dial(ctx context.Context, l *link, n *load, host string, port uint32) (net.Conn, error) {
 	c, err := l.dial(ctx, host, port)
 	if err != nil {
 		s.give(n)
@@ -116,17 +140,32 @@ func (s *Spread) take(ctx context.Context) (*link, *load, error) {
 	}
 }
 
-// least is the link with the fewest streams, the tunnel's own if others have as few.
-func (s *Spread) least(own *link) (*link, *load) {
+// takeOwn makes a stream part of the load of the tunnel's own link.
+func (s *Spread) takeOwn(own *link) *load {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.of(own)
+	n.streams++
+	return n
+}
+
+// of is the load of the tunnel's own link.
+func (s *Spread) of(own *link) *load {
 	if s.loads[own] == nil {
 		s.loads[own] = &load{}
 	}
+	return s.loads[own]
+}
+
+// least is the link with the fewest streams, the tunnel's own if others have as few.
+func (s *Spread) least(own *link) (*link, *load) {
+	s.of(own)
 	least := own
 	for l, n := range s.loads {
 		switch {
 		case l != own && !l.alive():
 			delete(s.loads, l)
-		case n.streams < s.loads[least].streams:
+		case !n.avoided && n.streams < s.loads[least].streams:
 			least = l
 		}
 	}
@@ -145,24 +184,44 @@ func (s *Spread) another(own *link) {
 // further makes a link beside the tunnel's own and stays until it has ended.
 func (s *Spread) further(own *link) {
 	l, err := s.beside(own)
+	if err != nil {
+		s.giveUp(own, err)
+	}
 	s.mu.Lock()
 	s.making = false
 	if err == nil {
 		s.loads[l] = &load{since: time.Now(), further: true}
-	} else {
-		s.rest = own
 	}
 	close(s.moved)
 	s.moved = make(chan struct{})
 	s.mu.Unlock()
 	if err != nil {
-		if own.alive() {
-			s.tunnel.log.Warn("no further connection; data goes by those that are there", "err", err)
-		}
 		return
 	}
+	made := time.Now()
 	s.closeIdle(l)
+	if time.Since(made) < maxPause && !errors.Is(l.err, net.ErrClosed) {
+		s.giveUp(own, l.err)
+	}
 	l.wait()
+}
+
+// avoid has n's link get no more streams, and no other made.
+func (s *Spread) avoid(own *link, n *load, why error) {
+	s.mu.Lock()
+	n.avoided = true
+	s.mu.Unlock()
+	s.giveUp(own, why)
+}
+
+// giveUp has no more links made beside own while that lives.
+func (s *Spread) giveUp(own *link, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if own.alive() && s.rest != own {
+		s.rest = own
+		s.tunnel.log.Warn("no further connection; data goes by those that are there", "err", why)
+	}
 }
 
 // beside makes a link to where own leads, which is no other machine of the same name, and

@@ -288,3 +288,98 @@ type at struct {
 }
 
 func (c at) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.addr, 22)) }
+
+// A stream that a further connection refuses goes by the tunnel's own. When that
+// does give it, the other one is no way there, and has no more streams.
+func TestSpreadFallsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 3})
+		spreadDial(t, k.Spread())
+		further := spreadDial(t, k.Spread())
+		further.Close()
+		refusals := 0
+		k.server.mu.Lock()
+		k.server.opening = func(nc ssh.NewChannel, _ string) bool {
+			k.server.mu.Lock()
+			defer k.server.mu.Unlock()
+			if refusals++; refusals%2 == 1 { // the further one is first
+				nc.Reject(ssh.Prohibited, "not from here")
+				return true
+			}
+			return false
+		}
+		k.server.mu.Unlock()
+		if c := spreadDial(t, k.Spread()); c.link != k.link {
+			t.Error("the stream does not go by the tunnel's own connection")
+		}
+		k.server.mu.Lock()
+		k.server.opening = nil
+		k.server.mu.Unlock()
+		if c := spreadDial(t, k.Spread()); c.link != k.link {
+			t.Error("the connection that refuses has another stream")
+		}
+		if _, err := k.Spread().DialContext(t.Context(), "tcp", "refused:7"); err == nil {
+			t.Error("no error from an address that refuses")
+		}
+		k.wantTries(2)
+		<-time.After(2 * spreadIdle)
+		if s := k.want(Up); s.Live != 1 {
+			t.Errorf("%d connections later, want the tunnel's own", s.Live)
+		}
+	})
+}
+
+// Where a stream was when its connection was lost, nobody knows: it is not opened twice.
+func TestSpreadOpensOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 2})
+		spreadDial(t, k.Spread())
+		spreadDial(t, k.Spread()).Close()
+		opened := 0
+		k.server.mu.Lock()
+		k.server.opening = func(nc ssh.NewChannel, _ string) bool {
+			opened++
+			k.end() // of the further one
+			return true
+		}
+		k.server.mu.Unlock()
+		_, err := k.Spread().DialContext(t.Context(), "tcp", "echo:7")
+		wantAs[*LostError](t, err)
+		if opened != 1 {
+			t.Errorf("the stream was asked for %d times", opened)
+		}
+	})
+}
+
+// What both connections refuse tells nothing about the further one.
+func TestSpreadOfWhatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 2})
+		spreadDial(t, k.Spread())
+		further := spreadDial(t, k.Spread())
+		further.Close()
+		_, err := k.Spread().DialContext(t.Context(), "tcp", "refused:7")
+		wantAs[*OpenError](t, err)
+		if c := spreadDial(t, k.Spread()); c.link != further.link {
+			t.Error("the stream does not go by the further connection")
+		}
+	})
+}
+
+// A server that ends each further connection as soon as it is made is not logged in to
+// again and again.
+func TestSpreadLeavesAloneWhoHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 3})
+		spreadDial(t, k.Spread())
+		k.tries()
+		for range 5 {
+			spreadDial(t, k.Spread())
+			if s := k.want(Up); s.Live == 2 {
+				k.end()
+			}
+		}
+		k.wantTries(1)
+		k.want(Up)
+	})
+}
