@@ -156,7 +156,8 @@ func (t *Tunnel) try(ctx context.Context, wakes chan struct{}) {
 	}
 }
 
-// wake is for when the network may be another than before.
+// wake is for when the network may be another than before. The connections of Spread are
+// looked at, too.
 func (t *Tunnel) wake(ctx context.Context, wakes chan<- struct{}) {
 	t.mu.Lock()
 	l, phase := t.link, t.state.Phase
@@ -166,6 +167,7 @@ func (t *Tunnel) wake(ctx context.Context, wakes chan<- struct{}) {
 	}
 	t.mu.Unlock()
 	t.log.Debug("the network or the clock has changed", "host", display(t.host), "phase", phase)
+	t.spread.check()
 	switch phase {
 	case Up:
 		if l.check(ctx.Done()); !l.alive() {

@@ -263,6 +263,17 @@ func (s *Spread) closeIdle(l *link) {
 	l.fail(net.ErrClosed)
 }
 
+// check ends the links beside the tunnel's own that are not heard of within a few seconds.
+func (s *Spread) check() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l, n := range s.loads {
+		if n.further {
+			l.goes(func() { l.check(nil) })
+		}
+	}
+}
+
 // give takes a stream off a link's load.
 func (s *Spread) give(n *load) {
 	s.mu.Lock()

@@ -383,3 +383,18 @@ func TestSpreadLeavesAloneWhoHangsUp(t *testing.T) {
 		k.want(Up)
 	})
 }
+
+// After a sleep the further connections are asked for a sign of life as the tunnel's own is.
+func TestSpreadWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 2})
+		spreadDial(t, k.Spread())
+		spreadDial(t, k.Spread()).Close()
+		k.freeze() // the one made last
+		k.wakeup()
+		<-time.After(settle + checkPatience)
+		if s := k.want(Up); s.Live != 1 {
+			t.Errorf("%d connections after a sleep in which one was lost, want 1", s.Live)
+		}
+	})
+}
