@@ -79,7 +79,10 @@ type Mux struct {
 	Remote Remote
 
 	// DataRemote opens the data connections to the FTP server's passive ports, where
-	// that is another than Remote; nil is Remote.
+	// that is another than Remote; nil is Remote. Data may then be there ahead of what was
+	// sent before it by a stream of Remote's; where the order matters, that stream's method
+	// Arrived(context.Context) error is called, if it has one, which returns when what was
+	// written to it is at the far side.
 	DataRemote Remote
 
 	// Server is the FTP server's address, host:port, as Remote understands it.
@@ -213,9 +216,9 @@ func (m *Mux) ServeConn(ctx context.Context, c net.Conn) {
 	}
 	defer server.Close()
 	log.Info("session begins", "client", c.RemoteAddr(), "server", m.Server)
-	server, dataTLS := m.overTLS(server, log)
-	s := newSession(m, log, client, server)
-	s.tls = dataTLS
+	control, dataTLS := m.overTLS(server, log)
+	s := newSession(m, log, client, control)
+	s.way, s.tls = server, dataTLS
 	s.view = m.views.add(id, c.RemoteAddr().String())
 	defer m.views.remove(s.view)
 	m.tally.sessions.Add(1)

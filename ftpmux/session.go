@@ -29,6 +29,7 @@ type session struct {
 	view       *view // for others
 	client     net.Conn
 	server     net.Conn
+	way        net.Conn   // server, below TLS
 	clientAddr netip.Addr // the client's own
 	localAddr  netip.Addr // the one that it connected to
 

@@ -1,6 +1,7 @@
 package ftpmux
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -120,7 +121,7 @@ func (x *exchange) failure() string {
 
 // cutOff breaks d and sends abor ahead of the end of the server's side. To a
 // server that is receiving, that end is the end of the file, so it has a moment to
-// heed the ABOR first.
+// heed the ABOR first, and more when that takes longer to get there than the data's end.
 func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
 	server, patience := d.server, time.Duration(0)
 	if d.uploading() {
@@ -141,12 +142,36 @@ func (s *session) cutOff(d *dataConn, abor *exchange, why error) {
 	}
 	s.work.Go(func() {
 		<-sent
+		heeded := time.After(patience)
+		if patience > 0 {
+			s.arrive(d.answered)
+		}
 		select {
-		case <-time.After(patience):
+		case <-heeded:
 		case <-d.answered:
 		}
 		server.Close()
 	})
+}
+
+// arrive returns when the server has what was sent to it, as far as that is known, or
+// answered is closed; it does not wait for ever. Where control and data have one way, what
+// was sent first is there first anyway.
+func (s *session) arrive(answered <-chan struct{}) {
+	way, ok := s.way.(interface{ Arrived(context.Context) error })
+	if s.mux.DataRemote == nil || !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*abortPatience)
+	defer cancel()
+	s.work.Go(func() {
+		select {
+		case <-answered:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	way.Arrived(ctx)
 }
 
 // abortUpload tells the server of an upload that ended before its end. SSH

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -256,6 +257,12 @@ func (c *conn) sendPackets(p []byte) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// Arrived returns when the SSH server has passed on what was written before, or with an
+// error when that is not known: the link or ctx has ended, or it is silent.
+func (c *conn) Arrived(ctx context.Context) error {
+	return c.link.await(c.link.ping(), c.link.silence, ctx.Done())
 }
 
 // CloseWrite tells the peer that no more will come. The other direction goes on.

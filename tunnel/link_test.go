@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -131,4 +132,29 @@ func TestLostLinkEndsDeafStreams(t *testing.T) {
 	l.fail(errStuck)
 	wg.Wait()
 	c.Close()
+}
+
+// What was written has arrived when the server answers, and not before.
+func TestArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, freeze := memLink(t, unstarted(t))
+		c, err := l.dial(t.Context(), "echo", 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("a line")); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Arrived(t.Context()); err != nil {
+			t.Error(err)
+		}
+		freeze()
+		c.Write([]byte("another"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Arrived(ctx); err == nil {
+			t.Error("what went into a frozen connection has arrived")
+		}
+	})
 }

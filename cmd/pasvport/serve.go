@@ -204,7 +204,9 @@ func (s *serving) listen(forwards []config.Forward, passed []net.Listener) ([]li
 			return nil, &listenError{err}
 		}
 		mux := s.mux(s.ssh, f.Server)
-		mux.DataRemote = s.ssh.Spread()
+		if s.Connections > 1 {
+			mux.DataRemote = s.ssh.Spread()
+		}
 		links = append(links, link{ln, mux})
 	}
 	return links, nil
