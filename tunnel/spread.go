@@ -31,8 +31,9 @@ type Spread struct {
 
 // A load is what a link has to carry.
 type load struct {
-	streams int
-	since   time.Time // of the last stream's end
+	streams int       // whose end was not read yet
+	open    int       // ... or that are not closed yet
+	since   time.Time // of the last close
 	further bool      // it is not the tunnel's own
 	avoided bool      // it gets no more
 }
@@ -86,9 +87,10 @@ func (s *Spread) dial(ctx context.Context, l *link, n *load, host string, port u
 	c, err := l.dial(ctx, host, port)
 	if err != nil {
 		s.give(n)
+		s.leave(n)
 		return nil, err
 	}
-	return &spreadConn{conn: c, give: sync.OnceFunc(func() { s.give(n) })}, nil
+	return &spreadConn{conn: c, give: sync.OnceFunc(func() { s.give(n) }), leave: sync.OnceFunc(func() { s.leave(n) })}, nil
 }
 
 // Listen is the tunnel's.
@@ -96,13 +98,23 @@ func (s *Spread) Listen(ctx context.Context, network, addr string) (net.Listener
 	return s.tunnel.Listen(ctx, network, addr)
 }
 
-// A spreadConn is part of its link's load until it is closed.
+// A spreadConn is part of its link's load until it is closed, or its end was read: behind
+// that there is nothing to carry.
 type spreadConn struct {
 	*conn
-	give func()
+	give, leave func()
+}
+
+func (c *spreadConn) Read(p []byte) (int, error) {
+	n, err := c.conn.Read(p)
+	if err != nil {
+		c.give()
+	}
+	return n, err
 }
 
 func (c *spreadConn) Close() error {
+	defer c.leave()
 	defer c.give()
 	return c.conn.Close()
 }
@@ -122,7 +134,7 @@ func (s *Spread) take(ctx context.Context) (*link, *load, error) {
 		}
 		patience := min(time.Until(end), time.Until(s.began.Add(spreadPatience)))
 		if n.streams == 0 || !s.making || patience <= 0 {
-			n.streams++
+			n.streams, n.open = n.streams+1, n.open+1
 			s.mu.Unlock()
 			return l, n, nil
 		}
@@ -145,7 +157,7 @@ func (s *Spread) takeOwn(own *link) *load {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.of(own)
-	n.streams++
+	n.streams, n.open = n.streams+1, n.open+1
 	return n
 }
 
@@ -254,7 +266,7 @@ func (s *Spread) closeIdle(l *link) {
 			return
 		}
 		s.mu.Lock()
-		if n := s.loads[l]; n != nil && n.streams == 0 && time.Since(n.since) >= spreadIdle || idle {
+		if n := s.loads[l]; n != nil && n.open == 0 && time.Since(n.since) >= spreadIdle || idle {
 			idle = true
 			delete(s.loads, l)
 		}
@@ -279,6 +291,13 @@ func (s *Spread) give(n *load) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n.streams--
+}
+
+// leave notes that a stream no longer needs its link.
+func (s *Spread) leave(n *load) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.open--
 	n.since = time.Now()
 }
 

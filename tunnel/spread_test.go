@@ -398,3 +398,19 @@ func TestSpreadWakes(t *testing.T) {
 		}
 	})
 }
+
+// A stream that the other end has ended is no load, even before it is closed: the next one
+// of who has one at a time has no connection made for it.
+func TestSpreadOfOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keepUp(t, Options{Connections: 3})
+		for range 3 {
+			c := spreadDial(t, k.Spread())
+			c.CloseWrite()
+			if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("at the end there is %v", err)
+			}
+		}
+		k.wantTries(1)
+	})
+}
