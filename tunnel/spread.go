@@ -113,6 +113,15 @@ func (c *spreadConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadNext is Read without a copy.
+func (c *spreadConn) ReadNext() ([]byte, error) {
+	data, err := c.conn.ReadNext()
+	if err != nil {
+		c.give()
+	}
+	return data, err
+}
+
 func (c *spreadConn) Close() error {
 	defer c.leave()
 	defer c.give()

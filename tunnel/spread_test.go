@@ -404,10 +404,17 @@ func TestSpreadWakes(t *testing.T) {
 func TestSpreadOfOneAfterTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keepUp(t, Options{Connections: 3})
-		for range 3 {
+		for _, read := range []func(*spreadConn) error{
+			func(c *spreadConn) error { _, err := c.Read(make([]byte, 1)); return err },
+			func(c *spreadConn) error { _, err := c.ReadNext(); return err },
+			nil,
+		} {
 			c := spreadDial(t, k.Spread())
 			c.CloseWrite()
-			if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			if read == nil {
+				continue
+			}
+			if err := read(c); err != io.EOF {
 				t.Errorf("at the end there is %v", err)
 			}
 		}
