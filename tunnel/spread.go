@@ -12,10 +12,11 @@ import (
 // which each has a window and an encryption of its own. A stream goes by the one with
 // the fewest streams. While all have some, another one is made, one at a time and up to
 // [Options].Connections with the tunnel's own among them; streams wait for that until it
-// has taken 2 s, and for 2 s at most. One that has had no stream for 30 s is closed. When one cannot be made, be it
-// for want of an answer to a question, no other is tried as long as the tunnel's own
-// lives; nor when one was lost within a minute, or refused a stream that the tunnel's own
-// then gave. Where ssh has the connection there is no other.
+// has taken 2 s, and for 2 s at most. One that has had no stream for 30 s is closed.
+//
+// When one cannot be made, be it for want of an answer to a question, no other is tried
+// as long as the tunnel's own lives; nor when one was lost within a minute, or refused a
+// stream that the tunnel's own then gave. Where ssh has the connection there is no other.
 type Spread struct {
 	tunnel *Tunnel
 	ctx    context.Context // ends with the tunnel
